@@ -232,7 +232,7 @@ class Checkpoint(Record, tag="checkpoint"):
 Request = Union[Submit, Wait, Suspend, Cancel, Persist, Restore, Checkpoint]
 
 
-class Numbered(Record, array_like=True, tag="n"):
+class Numbered(Record, tag="n"):
     """A report or request with its number."""
 
     number: int
