@@ -1,0 +1,300 @@
+"""The JSON bodies that the HTTP API answers with.
+
+Belongs here: the shape of answers, as documents and clients rely on them; further fields may be
+added, none renamed. Does not belong here: how an answer is found.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from coflux.model import Definition, Value
+from coflux.server.access import Principal, Right
+
+
+class Answer(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What the server says; fields at their default are left out."""
+
+
+# --- everywhere -------------------------------------------------------------------------------
+
+
+class Problem(Answer):
+    """Why a request was refused, and what to do."""
+
+    code: Literal[
+        "invalid", "not_found", "conflict", "forbidden", "unavailable", "unauthorized"
+    ]  # fmt: skip
+    message: str
+    #: Path of the field at fault.
+    field: str | None = None
+
+
+class Failure(Answer):
+    """The body of every answer with a status of 400 or more."""
+
+    error: Problem
+
+
+class Health(Answer):
+    """The server answers."""
+
+    status: str
+
+
+class Version(Answer):
+    """The version of the software and of the protocol."""
+
+    version: str
+    protocol: int
+
+
+# --- projects and tokens ----------------------------------------------------------------------
+
+
+class ProjectState(Answer):
+    """A project and how its process is; `reason` says why it is not running."""
+
+    name: str
+    state: Literal["idle", "starting", "running", "restarting", "failed"]
+    reason: str | None = None
+
+
+class TokenCreated(Answer):
+    """The only answer that ever shows the token."""
+
+    id: str
+    token: str
+
+
+class TokenInfo(Answer):
+    """A token without its value; instants in ms."""
+
+    id: str
+    name: str
+    right: Right
+    environment: str
+    created_at: int
+    created_by: str
+    expires_at: int | None = None
+
+
+class Done(Answer):
+    """It is done."""
+
+    ok: bool
+
+
+# --- runs -------------------------------------------------------------------------------------
+
+
+class Submitted(Answer):
+    """A run or attempt that was made."""
+
+    run: str
+    step: str
+    execution: str
+    status: str
+
+
+class RunSummary(Answer):
+    """One line of the list of runs."""
+
+    run: str
+    target: str
+    environment: str
+    status: str
+    created_at: int
+
+
+class ExecutionDetail(Answer):
+    """One attempt at a step."""
+
+    execution: str
+    environment: str
+    origin: str
+    status: str
+    reason: Any = None
+    result: Any = None
+    code: str | None = None
+    cache: Any = None
+    children: list[Any] = []
+    dependencies: list[Any] = []
+    created_at: int | None = None
+    due_at: int | None = None
+    assigned_at: int | None = None
+    started_at: int | None = None
+    ended_at: int | None = None
+
+
+class StepDetail(Answer):
+    """One call in a run; arguments as previews."""
+
+    step: str
+    target: str
+    type: str
+    parent: str | None
+    group: Any
+    arguments: dict[str, str]
+    executions: list[ExecutionDetail]
+    options: Any = None
+
+
+class RunDetail(Answer):
+    """A run with all its steps."""
+
+    run: str
+    target: str
+    environment: str
+    status: str
+    parent: str | None
+    created_at: int
+    steps: list[StepDetail]
+    groups: Any = None
+
+
+class Outcome(Answer):
+    """The resolved outcome; `status` alone while it is unresolved."""
+
+    status: str | None = None
+    kind: str | None = None
+    value: Any = None
+    preview: str | None = None
+    error: Any = None
+    execution: str | None = None
+    #: `model.Result`, when asked for with `encoded`.
+    result: Any = None
+
+
+class Arguments(Answer):
+    """The stored arguments of a step."""
+
+    target: str
+    arguments: dict[str, Value]
+
+
+class Cancelled(Answer):
+    """What was cancelled."""
+
+    cancelled: list[str]
+
+
+class LogLine(Answer):
+    """One entry of the logs; `at` in ms, `text` with the values filled in."""
+
+    execution: str
+    at: int
+    level: str
+    template: str | None
+    values: dict[str, Any]
+    text: str
+    seq: int
+
+
+class LogPage(Answer):
+    """Log entries, and where the next page begins."""
+
+    entries: list[LogLine]
+    cursor: str
+
+
+# --- environments, manifests, agents -----------------------------------------------------------
+
+
+class EnvironmentInfo(Answer):
+    """An environment."""
+
+    id: str
+    name: str
+    base: str | None
+    state: Literal["active", "paused", "archived"]
+
+
+class RepositoryManifest(Answer):
+    """What a repository registered."""
+
+    targets: list[Definition]
+    revision: int
+
+
+class AgentInfo(Answer):
+    """A session of an agent."""
+
+    session: str
+    environment: str
+    connected: bool
+    targets: Any
+    running: Any
+    concurrency: int
+    provides: Any
+    accepts: Any
+
+
+class Reason(Answer):
+    """Why something is queued (SC-11)."""
+
+    code: str
+    text: str
+    data: Any = None
+
+
+class QueueEntry(Answer):
+    """A queued execution."""
+
+    execution: str
+    target: str
+    reason: Reason
+
+
+class AssetFile(Answer):
+    """A file of an asset; size in bytes."""
+
+    path: str
+    blob: str
+    size: int
+    mode: int
+    media_type: str | None = None
+
+
+class AssetInfo(Answer):
+    """An asset with its files."""
+
+    id: str
+    name: str | None
+    entries: list[AssetFile]
+    execution: str | None
+
+
+class Explanation(Answer):
+    """What the cache lookup of a step found and why (CA-12)."""
+
+    cache: Any
+
+
+class EnvironmentName(Answer):
+    """An environment by id and name."""
+
+    id: str
+    name: str
+
+
+class SessionOpened(Answer):
+    """What an agent needs to connect. `socket` and `blobs` only for local agents."""
+
+    session: str
+    token: str
+    environment: EnvironmentName
+    project: str
+    socket: str | None
+    blobs: str | None
+
+
+# --- inside the server ------------------------------------------------------------------------
+
+
+class Authenticated(Answer):
+    """Project to gateway: whose session token it was."""
+
+    principal: Principal

@@ -1,0 +1,190 @@
+"""The JSON bodies of requests to the HTTP API, and how one is decoded.
+
+Belongs here: the shape of what clients send, refused with the field's path where it does not fit
+(LI-1). Does not belong here: what a body means, answers (`answers.py`) and routes (`routes.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal, TypeVar, Union
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from coflux.errors import InvalidRequest
+from coflux.model import Definition, RetryPolicy, Submission
+from coflux.server.access import Right
+
+#: Longest JSON body (section 32).
+MAX_BODY = 8 * 1024 * 1024
+
+T = TypeVar("T")
+
+
+class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What a client sends; a field that is not declared is refused."""
+
+
+# --- projects and tokens ----------------------------------------------------------------------
+
+
+class NewProject(Body):
+    """Create a project (ID-6)."""
+
+    name: str
+
+
+class NewToken(Body):
+    """Create a token of this project (AU-3)."""
+
+    name: str
+    right: Right
+    environment: str = "*"
+    #: From now; None = never expires.
+    expires_ms: int | None = None
+
+
+# --- runs -------------------------------------------------------------------------------------
+
+
+class RunOptions(Body):
+    """What a submission may set for itself (SU-3); absent = as the target says."""
+
+    requires: Union[dict[str, Union[tuple[str, ...], bool]], UnsetType] = UNSET
+    memo: Union[bool, tuple[str, ...], UnsetType] = UNSET
+    delay_ms: Union[int, UnsetType] = UNSET
+    retries: Union[int, RetryPolicy, UnsetType] = UNSET
+    timeout_ms: Union[int, UnsetType] = UNSET
+    priority: Union[int, UnsetType] = UNSET
+
+
+class NewRun(Body):
+    """Start a run: of a registered `target` with JSON arguments, or of an encoded `submission`."""
+
+    environment: str | None = None
+    target: str | None = None
+    arguments: list[Any] = []
+    keyword_arguments: dict[str, Any] = {}
+    options: RunOptions = RunOptions()
+    submission: Submission | None = None
+    idempotency_key: str | None = None
+
+
+class Cancellation(Body):
+    """Cancel what the path names, everywhere or in one environment (CN-1)."""
+
+    environment: str | None = None
+
+
+class Rerun(Body):
+    """Run a step again (RR)."""
+
+    environment: str | None = None
+    code: Literal["current", "original"] = "current"
+    reuse: bool = False
+
+
+class ResultByHand(Body):
+    """Give a step a value or an error by hand (RR-5); exactly one of the two."""
+
+    reason: str
+    value: Any = UNSET
+    error: Union[str, UnsetType] = UNSET
+    environment: str | None = None
+
+
+# --- environments, manifests, sessions, cache --------------------------------------------------
+
+
+class NewEnvironment(Body):
+    """Create an environment."""
+
+    name: str
+    base: str | None = None
+
+
+class EnvironmentPatch(Body):
+    """Change an environment; `base: null` removes the base."""
+
+    name: Union[str, UnsetType] = UNSET
+    base: Union[str, UnsetType, None] = UNSET
+
+
+class Manifests(Body):
+    """Register repositories; those not named stay as they are (CO-1)."""
+
+    environment: str
+    manifests: dict[str, tuple[Definition, ...]]
+
+
+class ArchivedRepository(Body):
+    """Hide a repository's targets until it is registered again."""
+
+    environment: str
+    repository: str
+
+
+class NewSession(Body):
+    """Open an agent session. `create` makes the environment if need be and wants admin (ID-6).
+
+    `local` says that the agent runs as the server's user on its machine and can use its files.
+    """
+
+    environment: str
+    create: bool = False
+    local: bool = False
+
+
+class Forgetting(Body):
+    """Cache entries to forget: all of a target, or one execution's (CA-13)."""
+
+    environment: str
+    target: str | None = None
+    execution: str | None = None
+
+
+# --- inside the server ------------------------------------------------------------------------
+
+
+class SessionToken(Body):
+    """Gateway to project: whose session token is this?"""
+
+    token: str
+
+
+class BackupRequest(Body):
+    """Gateway to project: write consistent copies of the databases into this directory."""
+
+    directory: str
+
+
+# --- decoding ---------------------------------------------------------------------------------
+
+_PATH = re.compile(r"(?P<problem>.*?)(?: - at `(?P<key>key in )?\$(?P<path>[^`]*)`)?", re.DOTALL)
+_NAMED = re.compile(r"Object (?:missing required field|contains unknown field) `(?P<name>[^`]*)`")
+
+
+def decode_body(body: bytes, type: type[T]) -> T:
+    """The body as `type`; an empty body counts as `{}`.
+
+    Raises `InvalidRequest` with the path of the field at fault, such as `options.delay_ms`.
+    """
+    try:
+        return msgspec.json.decode(body or b"{}", type=type)
+    except msgspec.ValidationError as error:
+        raise _refusal(str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"The body is not valid JSON: {error}.") from error
+    except RecursionError as error:
+        raise InvalidRequest("The body is nested too deeply.") from error
+
+
+def _refusal(text: str) -> InvalidRequest:
+    match = _PATH.fullmatch(text)
+    problem, path = (match["problem"], match["path"] or "") if match else (text, "")
+    named = _NAMED.match(problem)
+    field = f"{path}.{named['name']}" if named else path
+    field = field.lstrip(".")
+    where = f" (at `{field}`)" if field else ""
+    return InvalidRequest(f"{problem}{where}.", field=field or None)

@@ -1,0 +1,171 @@
+"""All routes of the HTTP API, the gateway's and the project's: the one list of them.
+
+Belongs here: which paths there are, the right each needs, what goes in and out. Gateway, project
+process, OpenAPI document and tests are made from it. Does not belong here: any handling.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from coflux.server import answers, bodies
+from coflux.server.access import Right
+from coflux.server.query import Parameter
+
+#: Every path of the API begins with this, after the server's base URL.
+PREFIX = "/api/v1"
+#: The beginning of every path of a project; what follows is the path in the project process.
+PROJECT = "/projects/{project}"
+
+
+@dataclass(frozen=True)
+class Route:
+    """An operation. `right` is `open` where no token is needed."""
+
+    name: str
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+    #: Path after `PREFIX`, with `{parameters}` that each stand for one segment.
+    pattern: str
+    right: Right | Literal["open"]
+    served_by: Literal["gateway", "project"]
+    summary: str
+    request: Any = None
+    response: Any = None
+    query: tuple[Parameter, ...] = ()
+    kind: Literal["json", "stream", "websocket"] = "json"
+    #: Status of success; 201 where something is made.
+    status: int = 200
+
+    @property
+    def project_pattern(self) -> str:
+        """The path as the project process sees it."""
+        return self.pattern.removeprefix(PROJECT)
+
+
+def to_regex(pattern: str) -> str:
+    """A pattern as a regular expression with one named group for each parameter."""
+    parts = re.split(r"\{(\w+)\}", pattern)
+    texts = [re.escape(part) for part in parts[::2]]
+    groups = [f"(?P<{name}>[^/]+)" for name in parts[1::2]] + [""]
+    return "".join(text + group for text, group in zip(texts, groups, strict=True)) + "$"
+
+
+ENVIRONMENT = Parameter("environment", "Name of the environment.")
+LIMIT = Parameter("limit", "Most entries to return.", "integer", default=100, maximum=1000)
+WAIT = Parameter("wait_ms", "How long to wait at most, in ms.", "integer", 0, maximum=30_000)
+
+
+def _gateway(*args: Any, **more: Any) -> Route:
+    name, method, pattern, right, summary = args
+    return Route(name, method, pattern, right, "gateway", summary, **more)
+
+
+def _project(*args: Any, **more: Any) -> Route:
+    name, method, pattern, right, summary = args
+    return Route(name, method, PROJECT + pattern, right, "project", summary, **more)
+
+
+GATEWAY: tuple[Route, ...] = (
+    _gateway("health", "GET", "/health", "open", "Whether the server answers.",
+             response=answers.Health),
+    _gateway("version", "GET", "/version", "open", "Version of software and protocol.",
+             response=answers.Version),
+    _gateway("openapi", "GET", "/openapi.json", "open", "This document.",
+             response=dict[str, Any]),
+    _gateway("list_projects", "GET", "/projects", "read", "Projects, and how their processes are.",
+             response=list[answers.ProjectState]),
+    _gateway("create_project", "POST", "/projects", "admin", "Create a project.",
+             request=bodies.NewProject, response=answers.ProjectState, status=201),
+    _gateway("list_tokens", "GET", PROJECT + "/tokens", "admin", "Tokens that are in force.",
+             response=list[answers.TokenInfo]),
+    _gateway("create_token", "POST", PROJECT + "/tokens", "admin",
+             "Create a token; its value is shown this once.",
+             request=bodies.NewToken, response=answers.TokenCreated, status=201),
+    _gateway("revoke_token", "DELETE", PROJECT + "/tokens/{id}", "admin",
+             "Revoke a token and close its connections.", response=answers.Done),
+    _gateway("get_blob", "GET", PROJECT + "/blobs/{sha256}", "read",
+             "The bytes of a blob, or a range of them.", kind="stream"),
+    _gateway("check_blob", "HEAD", PROJECT + "/blobs/{sha256}", "read",
+             "Whether a blob is there.", kind="stream"),
+    _gateway("put_blob", "PUT", PROJECT + "/blobs/{sha256}", "run",
+             "Store a blob; its SHA-256 is checked.", kind="stream", status=201),
+    _gateway("backup", "POST", PROJECT + "/backup", "admin",
+             "A consistent copy of the project as a tar stream.", kind="stream"),
+)  # fmt: skip
+
+PROJECT_ROUTES: tuple[Route, ...] = (
+    _project("submit_run", "POST", "/runs", "run",
+             "Start a run; 200 instead of 201 when the idempotency key was known.",
+             request=bodies.NewRun, response=answers.Submitted, status=201),
+    _project("list_runs", "GET", "/runs", "read", "Runs, newest first.",
+             response=list[answers.RunSummary],
+             query=(ENVIRONMENT, Parameter("target", "`repository/name`."), LIMIT,
+                    Parameter("before", "Only runs older than this run."))),
+    _project("get_run", "GET", "/runs/{run}", "read", "A run with its steps and attempts.",
+             response=answers.RunDetail, query=(ENVIRONMENT,)),
+    _project("get_result", "GET", "/results/{id}", "read",
+             "The resolved outcome of a run, step or execution; 202 while there is none.",
+             response=answers.Outcome,
+             query=(ENVIRONMENT, WAIT,
+                    Parameter("encoded", "Add the encoded result.", "boolean", False))),
+    _project("get_arguments", "GET", "/arguments/{id}", "read", "The stored arguments of a step.",
+             response=answers.Arguments, query=(ENVIRONMENT,)),
+    _project("cancel", "POST", "/cancel/{id}", "run", "Cancel a run, step or execution.",
+             request=bodies.Cancellation, response=answers.Cancelled),
+    _project("rerun", "POST", "/rerun/{id}", "run", "Run a step again.",
+             request=bodies.Rerun, response=answers.Submitted, status=201),
+    _project("set_result", "POST", "/set-result/{id}", "run", "Give a step its result by hand.",
+             request=bodies.ResultByHand, response=answers.Submitted),
+    _project("get_logs", "GET", "/logs", "read", "Log entries of a run, step or execution.",
+             response=answers.LogPage,
+             query=(Parameter("id", "Run, step or execution.", required=True), ENVIRONMENT,
+                    Parameter("after", "Cursor of the page before."),
+                    Parameter("level", "Only this level.", choices=(
+                        "debug", "stdout", "info", "stderr", "warning", "error")),
+                    Parameter("limit", "Most entries to return.", "integer", 1000, 1000), WAIT)),
+    _project("list_environments", "GET", "/environments", "read", "Environments.",
+             response=list[answers.EnvironmentInfo]),
+    _project("create_environment", "POST", "/environments", "admin", "Create an environment.",
+             request=bodies.NewEnvironment, response=answers.EnvironmentInfo, status=201),
+    _project("update_environment", "PATCH", "/environments/{id}", "admin",
+             "Rename an environment or change its base.",
+             request=bodies.EnvironmentPatch, response=answers.EnvironmentInfo),
+    _project("pause_environment", "POST", "/environments/{id}/pause", "admin",
+             "Assign no more work.", response=answers.EnvironmentInfo),
+    _project("resume_environment", "POST", "/environments/{id}/resume", "admin",
+             "Assign work again.", response=answers.EnvironmentInfo),
+    _project("archive_environment", "POST", "/environments/{id}/archive", "admin",
+             "End an environment for good.", response=answers.EnvironmentInfo),
+    _project("list_manifests", "GET", "/manifests", "read", "Registered targets by repository.",
+             response=dict[str, answers.RepositoryManifest], query=(ENVIRONMENT,)),
+    _project("register_manifests", "POST", "/manifests", "run", "Register repositories.",
+             request=bodies.Manifests, response=dict[str, answers.RepositoryManifest]),
+    _project("archive_manifest", "POST", "/manifests/archive", "run", "Hide a repository.",
+             request=bodies.ArchivedRepository, response=answers.Done),
+    _project("list_agents", "GET", "/agents", "read", "Agents and what they run.",
+             response=list[answers.AgentInfo], query=(ENVIRONMENT,)),
+    _project("list_queue", "GET", "/queue", "read", "Queued executions, each with its reason.",
+             response=list[answers.QueueEntry], query=(ENVIRONMENT,)),
+    _project("list_assets", "GET", "/assets", "read", "Assets of a run.",
+             response=list[answers.AssetInfo],
+             query=(Parameter("run", "The run.", required=True), ENVIRONMENT)),
+    _project("get_asset", "GET", "/assets/{id}", "read", "An asset with its files.",
+             response=answers.AssetInfo, query=(ENVIRONMENT,)),
+    _project("explain_cache", "GET", "/cache/{id}", "read",
+             "Why a step or execution took an earlier outcome, or did not.",
+             response=answers.Explanation, query=(ENVIRONMENT,)),
+    _project("forget_cache", "POST", "/cache/forget", "admin", "Make cache entries unusable.",
+             request=bodies.Forgetting, response=answers.Done),
+    _project("open_session", "POST", "/sessions", "run", "Open a session for an agent.",
+             request=bodies.NewSession, response=answers.SessionOpened, status=201),
+    _project("agent", "GET", "/agent", "run", "The connection of an agent (msgpack frames).",
+             kind="websocket"),
+    _project("topics", "GET", "/topics", "read", "Live views (JSON frames).", kind="websocket"),
+)  # fmt: skip
+
+ROUTES: tuple[Route, ...] = GATEWAY + PROJECT_ROUTES
+
+#: Inside the server only; the gateway passes nothing from outside to this path.
+INTERNAL = "/internal"
