@@ -1,0 +1,127 @@
+"""The seam between the SDK and whoever serves it while user code runs.
+
+Belongs here: what an executor must offer to the code inside it, and the slot that holds it. Does
+not belong here: sockets, processes, and what the functions for users look like (`context`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Sequence
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from coflux.errors import NotInExecution
+from coflux.model import AssetManifest, Group, Submission, Value
+from coflux.wire import Outcome
+
+if TYPE_CHECKING:
+    from coflux.client.client import Client
+    from coflux.target import Target
+
+
+class Ticket(Protocol):
+    """A child that has been asked for; its id comes with the server's answer."""
+
+    def id(self) -> str:
+        """Wait for the answer. Raises the refusal, if it was refused."""
+
+    def known(self) -> str | None:
+        """The id, if the answer is there already."""
+
+
+class Host(Protocol):
+    """What running user code can ask for. Methods raise `Refused` where the server refuses."""
+
+    #: The execution that runs, `RUN:STEP:ATTEMPT`.
+    execution: str
+    #: The target that runs.
+    target: Target[Any, Any]
+    #: Where it works: its own temporary directory.
+    directory: Path
+    #: Blob stores, for encoding and decoding.
+    blobs: Any
+
+    def encode(self, obj: object, path: str) -> Value:
+        """Encode a value; `path` names it in errors."""
+
+    def decode(self, value: Value) -> Any:
+        """The object, with handles that ask this host."""
+
+    def submit(self, submission: Submission) -> Ticket:
+        """Ask for a child without waiting for the answer."""
+
+    def call(self, submission: Submission) -> Outcome:
+        """Ask for a child and wait for its resolved outcome."""
+
+    def group(self, name: str | None) -> Group:
+        """The next group of children."""
+
+    def resolve(
+        self,
+        handles: Sequence[str],
+        *,
+        timeout_ms: int | None,
+        suspend: bool,
+        first: bool = False,
+        cancel_remaining: bool = False,
+    ) -> Outcome | None:
+        """Wait for the (first) resolved outcome; None when the time is up."""
+
+    def resolve_later(
+        self, handle: str, *, timeout_ms: int | None, suspend: bool
+    ) -> Awaitable[Outcome | None]:
+        """As `resolve`, for the running event loop."""
+
+    def cancel(self, handles: Sequence[str]) -> None:
+        """Cancel the executions."""
+
+    def suspend(self, delay_ms: int) -> None:
+        """End the attempt; does not return."""
+
+    def checkpoint(self, arguments: dict[str, Value]) -> None:
+        """Store arguments for later attempts; durable when it returns."""
+
+    def persist(self, manifest: AssetManifest) -> str:
+        """Record an asset whose blobs are stored; returns its id."""
+
+    def manifest(self, asset: str) -> AssetManifest:
+        """The files of an asset; records the dependency."""
+
+    def log(self, level: str, template: str, values: dict[str, Value]) -> None:
+        """Write a log entry."""
+
+
+#: The timeout in ms of the innermost `suspense` block; None outside of one.
+suspense_block: ContextVar[int | None] = ContextVar("coflux_suspense", default=None)
+#: The innermost group, which children carry.
+group_block: ContextVar[Group | None] = ContextVar("coflux_group", default=None)
+
+_host: Host | None = None
+
+
+def enter(host: Host | None) -> None:
+    """Let user code be served by `host` from now on (None: by nobody)."""
+    global _host
+    _host = host
+
+
+def current() -> Host | None:
+    """The host of the execution that runs in this process, if any."""
+    return _host
+
+
+def require(what: str) -> Host:
+    """The host; raises `NotInExecution`, naming `what` was asked for."""
+    if _host is None:
+        raise NotInExecution(f"{what} can only be used inside an execution")
+    return _host
+
+
+def client() -> Client | None:
+    """The client of `coflux.connect()`, if this process is connected."""
+    # Imported only where somebody has connected: the client brings HTTP with it.
+    module = sys.modules.get("coflux.client.client")
+    found: Client | None = module.current() if module is not None else None
+    return found
