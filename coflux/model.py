@@ -7,13 +7,23 @@ each side. Does not belong here: behaviour that needs a clock, a socket, a file 
 from __future__ import annotations
 
 import hashlib
-from typing import Literal, Union
+from typing import TYPE_CHECKING, Literal, Union
 
 import msgspec
+
+if TYPE_CHECKING:
+    from typing_extensions import dataclass_transform
+else:
+
+    def dataclass_transform(**_options):
+        """Only type checkers need the real one."""
+        return lambda cls: cls
+
 
 TargetType = Literal["workflow", "task", "sensor"]
 
 
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class Record(msgspec.Struct, frozen=True, omit_defaults=True, gc=True):
     """A frozen value with named fields; equal when all fields are."""
 
@@ -278,7 +288,7 @@ Level = Literal["debug", "stdout", "info", "stderr", "warning", "error"]
 
 
 class LogEntry(Record):
-    """One line of log (LO-1). `at` is the agent's clock in ms; `seq` counts within the execution."""
+    """One line of log (LO-1). `at`: the agent's clock in ms; `seq` counts in the execution."""
 
     execution: str
     seq: int
@@ -324,3 +334,10 @@ def digest(*parts: bytes) -> bytes:
         sha.update(len(part).to_bytes(8, "big"))
         sha.update(part)
     return sha.digest()
+
+
+def content_hash(value: Value) -> bytes:
+    """SHA-256 of a value's encoded bytes, the same whether they are inline or in a blob."""
+    if value.blob is not None:
+        return bytes.fromhex(value.blob)
+    return hashlib.sha256(value.data or b"").digest()

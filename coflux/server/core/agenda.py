@@ -1,0 +1,179 @@
+"""What to do next and who waits for what: derived from the state, never stored.
+
+Belongs here: heaps, queues and indexes that make an event's cost independent of backlog, run size
+and history (SC-6). Does not belong here: facts (`state`), rules (the policy modules).
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import NamedTuple
+
+from coflux.server.core.entities import Execution, Session
+from coflux.server.core.state import State
+from coflux.server.core.statuses import Status
+
+
+class Waiter(NamedTuple):
+    """Somebody to tell when a handle is resolved. `kind`: wait, gate, follow, run or client."""
+
+    kind: str
+    id: str
+    key: int
+    handle: str
+
+
+class LaneKey(NamedTuple):
+    """What decides which sessions can run an execution."""
+
+    environment: str
+    repository: str
+    target: str
+    type: str
+    requires: tuple[tuple[str, tuple[str, ...] | bool], ...]
+    code: str | None
+
+
+Head = tuple[int, int, str]
+
+
+class Lane:
+    """Ready executions that the same sessions can run, in the order of SC-4.
+
+    `groups` holds a heap of (due, order, id) for each (priority, root run); `heads` is a lazy heap
+    of (-priority, place, root): an entry may be older than the place of its run is now, and is
+    put right when it comes up.
+    """
+
+    __slots__ = ("groups", "heads", "key", "size")
+
+    def __init__(self, key: LaneKey) -> None:
+        self.key = key
+        self.groups: dict[tuple[int, str], list[tuple[int, int, str]]] = {}
+        self.heads: list[Head] = []
+        self.size = 0
+
+
+class Agenda:
+    """Everything that is waiting for something."""
+
+    def __init__(self) -> None:
+        #: (due_at, order, id) of queued executions not considered yet.
+        self.due: list[tuple[int, int, str]] = []
+        #: (at, kind, id, key): things that happen unless something else does first.
+        self.deadlines: list[tuple[int, str, str, int]] = []
+        self.waiters: dict[str, dict[Waiter, None]] = {}
+        #: Clients that wait, by the token of their request.
+        self.clients: dict[int, Waiter] = {}
+        #: Queued executions and the handles that hold them back.
+        self.gated: dict[str, dict[str, None]] = {}
+        #: Queued executions held back because their environment is paused.
+        self.paused: dict[str, dict[str, None]] = {}
+        #: Queued executions that wait for an earlier attempt's process to be dead.
+        self.behind: dict[str, dict[str, None]] = {}
+        self.ready: dict[str, LaneKey] = {}
+        self.lanes: dict[str, dict[LaneKey, Lane]] = {}
+        self.last_assigned: dict[str, int] = {}
+        #: Environments in which something may have become assignable.
+        self.stirred: dict[str, None] = {}
+        self.eligible: dict[LaneKey, list[Session]] = {}
+
+    # --- time ----------------------------------------------------------------------------------
+
+    def schedule(self, execution: Execution) -> None:
+        """Consider an execution when it is due."""
+        heapq.heappush(self.due, (execution.due_at, execution.order, execution.id))
+
+    def at(self, when: int, kind: str, id: str, key: int = 0) -> None:
+        """Set a deadline. Whether it still matters is asked when it comes."""
+        heapq.heappush(self.deadlines, (when, kind, id, key))
+
+    def next(self) -> int | None:
+        """The earliest instant at which something happens by itself."""
+        instants = [heap[0][0] for heap in (self.due, self.deadlines) if heap]
+        return min(instants, default=None)
+
+    # --- waiters -------------------------------------------------------------------------------
+
+    def watch(self, execution: str, waiter: Waiter) -> None:
+        """Tell the waiter when the execution gets a result."""
+        self.waiters.setdefault(execution, {})[waiter] = None
+
+    def unwatch(self, execution: str, waiter: Waiter) -> None:
+        """Take a waiter back."""
+        waiters = self.waiters.get(execution)
+        if waiters is not None:
+            waiters.pop(waiter, None)
+            if not waiters:
+                del self.waiters[execution]
+
+    def move(self, state: State, execution: str) -> None:
+        """Waiters at an unresolved execution follow their handles, one of which leads elsewhere."""
+        for waiter in list(self.waiters.get(execution, {})):
+            end_id = state.end_of(waiter.handle)[0]
+            if end_id != execution and waiter.kind != "follow":
+                self.unwatch(execution, waiter)
+                self.watch(end_id, waiter)
+
+    # --- lanes ---------------------------------------------------------------------------------
+
+    def enqueue(self, execution: Execution, key: LaneKey, priority: int) -> None:
+        """Put a ready execution where sessions will find it."""
+        self.ready[execution.id] = key
+        lane = self.lanes.setdefault(key.environment, {}).setdefault(key, Lane(key))
+        root = execution.run.root
+        group = lane.groups.setdefault((priority, root), [])
+        heapq.heappush(group, (execution.due_at, execution.order, execution.id))
+        lane.size += 1
+        if len(group) == 1:
+            heapq.heappush(lane.heads, (-priority, self.place(root, execution.due_at), root))
+        self.stirred[key.environment] = None
+
+    def place(self, root: str, due_at: int) -> int:
+        """A run's place (SC-4)."""
+        return max(due_at, self.last_assigned.get(root, 0))
+
+    def drop(self, execution: Execution) -> None:
+        """Forget a queued execution that has ended; heaps skip it when it comes up."""
+        key = self.ready.pop(execution.id, None)
+        if key is not None:
+            self._shrink(self.lanes[key.environment][key])
+        self.gated.pop(execution.id, None)
+        self.paused.get(execution.environment, {}).pop(execution.id, None)
+
+    def take(self, execution: Execution, now: int) -> None:
+        """An execution from the front of its lane was assigned."""
+        key = self.ready.pop(execution.id)
+        self.last_assigned[execution.run.root] = now
+        self._shrink(self.lanes[key.environment][key])
+
+    def _shrink(self, lane: Lane) -> None:
+        lane.size -= 1
+        if lane.size == 0:
+            del self.lanes[lane.key.environment][lane.key]
+            self.eligible.pop(lane.key, None)
+
+    def front(self, lane: Lane) -> tuple[Head, str] | None:
+        """The first execution of a lane with its rank, or None when nothing is left."""
+        while lane.heads:
+            head = lane.heads[0]
+            priority, place, root = -head[0], head[1], head[2]
+            group = lane.groups.get((priority, root), [])
+            while group and self.ready.get(group[0][2]) != lane.key:
+                heapq.heappop(group)
+            if not group:
+                heapq.heappop(lane.heads)
+                lane.groups.pop((priority, root), None)
+                continue
+            now_at = self.place(root, group[0][0])
+            if now_at != place:
+                heapq.heapreplace(lane.heads, (-priority, now_at, root))
+                continue
+            return head, group[0][2]
+        return None
+
+    def requeue_all(self, executions: dict[str, Execution]) -> None:
+        """Start again from the facts (after a restart, or when an environment is resumed)."""
+        for execution in executions.values():
+            if execution.status is Status.QUEUED:
+                self.schedule(execution)

@@ -1,0 +1,174 @@
+"""Taking an earlier execution's outcome instead of running (CA), with the explanation (CA-12).
+
+Belongs here: lookup, candidates, explanations, broken links to leaders. Does not belong here: when
+a lookup is due (`scheduling`).
+"""
+
+from __future__ import annotations
+
+from coflux.model import Abandoned, Cached, Cancelled, Crashed, Result, Returned, TimedOut
+from coflux.server.core import results
+from coflux.server.core.agenda import Waiter
+from coflux.server.core.changes import CacheChecked, CacheForgotten
+from coflux.server.core.effects import Confirm
+from coflux.server.core.entities import CacheEntry, Execution
+from coflux.server.core.events import CacheForgetRequested
+from coflux.server.core.keys import Key, cache_key
+from coflux.server.core.statuses import Status
+from coflux.server.core.turn import Turn
+
+#: Outcomes of a leader that are not its followers' (CA-9).
+BREAKING = (Cancelled, Abandoned, Crashed, TimedOut)
+
+
+def check(turn: Turn, execution: Execution, again: bool = False) -> bool:
+    """Give a due execution its key and look it up where its origin allows; True on a hit."""
+    if not _has_cache(execution) or (execution.cache is not None and not again):
+        return False
+    key = cache_key(turn.state, execution.step.submission)
+    if key.digest is None:
+        _explain(turn, execution, key, "not cached", detail=key.problem)
+        return False
+    if not _may_look(execution):
+        _explain(turn, execution, key, "not looked up", detail=execution.origin)
+        return False
+    entry = _find(turn, execution, key.digest)
+    if entry is None:
+        _explain(turn, execution, key, "miss", detail=_nearest(turn, execution, key))
+        return False
+    _explain(turn, execution, key, "hit", entry.execution, _age(turn, execution, entry))
+    results.end(turn, execution, Cached(entry.execution))
+    return True
+
+
+def settle_follower(turn: Turn, follower: Execution, result: Result | None) -> None:
+    """A leader ended for good: keep the link, or break it (CA-9)."""
+    if isinstance(result, BREAKING) and follower.link_successor is None:
+        results.relink(turn, follower)
+
+
+def follow(turn: Turn, follower: Execution, leader: str) -> None:
+    """Be told when the leader's chain ends."""
+    end_id, end = turn.state.end_of(leader)
+    if end is None:
+        return
+    if end.result is None:
+        turn.agenda.watch(end_id, Waiter("follow", follower.id, 0, leader))
+    else:
+        settle_follower(turn, follower, end.result)
+
+
+def forget(turn: Turn, event: CacheForgetRequested) -> None:
+    """Mark entries as unusable from now on (CA-13)."""
+    found = [
+        id
+        for entries in turn.state.cache.values()
+        for id, entry in entries.items()
+        if entry.environment == event.environment and _is_meant(event, entry)
+    ]
+    if found:
+        turn.record(CacheForgotten(tuple(found), event.to.by, turn.now))
+    turn.send(Confirm(event.to, {"forgotten": found}))
+
+
+def _is_meant(event: CacheForgetRequested, entry: CacheEntry) -> bool:
+    if event.execution is not None:
+        return entry.execution == event.execution or entry.execution.startswith(
+            event.execution + ":"
+        )
+    return event.target is None or entry.namespace == event.target.replace("/", ":")
+
+
+def _has_cache(execution: Execution) -> bool:
+    submission = execution.step.submission
+    return submission.options.cache is not None and submission.type != "sensor"
+
+
+def _may_look(execution: Execution) -> bool:
+    # A spawned run's initial step records its key; the spawning step has done the lookup (SU-5).
+    if execution.step.number == 1 and execution.run.parent is not None:
+        return False
+    return execution.origin in ("submit", "relink")
+
+
+def _find(turn: Turn, seeker: Execution, key: bytes) -> CacheEntry | None:
+    found = [
+        entry
+        for environment in turn.state.lineage(seeker.environment)
+        for entry in turn.state.cached(environment, key)
+        if _serves(turn, seeker, entry)
+    ]
+    return max(found, key=lambda entry: entry.order, default=None)
+
+
+def _serves(turn: Turn, seeker: Execution, entry: CacheEntry) -> bool:
+    step = f"{seeker.run.id}:{seeker.step.number}:"
+    if entry.execution.startswith(step) or entry.execution in turn.state.ancestors(seeker.id):
+        return False
+    if entry.value_at is not None:
+        policy = seeker.step.submission.options.cache
+        assert policy is not None
+        return policy.max_age_ms is None or turn.now - entry.value_at <= policy.max_age_ms
+    return _is_pending_for(turn, seeker, entry)
+
+
+def _is_pending_for(turn: Turn, seeker: Execution, entry: CacheEntry) -> bool:
+    leader = turn.state.executions.get(entry.execution)
+    if leader is None or leader.result is not None:
+        return False
+    if not turn.state.is_active(leader.environment):
+        return False
+    return leader.status is not Status.QUEUED or leader.due_at <= seeker.due_at
+
+
+def _explain(
+    turn: Turn, execution: Execution, key: Key, outcome: str,
+    source: str | None = None, detail: str = "",
+) -> None:  # fmt: skip
+    turn.record(
+        CacheChecked(
+            execution.id, key.digest, key.namespace, key.parts, outcome, source, detail, turn.now
+        )
+    )
+
+
+def _age(turn: Turn, execution: Execution, entry: CacheEntry) -> str:
+    if entry.value_at is None:
+        return "still running"
+    age = f"{(turn.now - entry.value_at) / 1000:.0f} s old"
+    current = execution.step.submission.code
+    if current is not None and entry.code is not None and entry.code != current:
+        return f"{age}, older code"
+    return age
+
+
+def _nearest(turn: Turn, execution: Execution, key: Key) -> str:
+    """Which parts differ from the entry of the namespace that differs in the fewest."""
+    entries = turn.state.namespaces.get(key.namespace, {}).values()
+    others = [e for e in entries if not e.execution.startswith(execution.run.id + ":")] or [
+        e for e in entries if e.execution != execution.id
+    ]
+    if not others:
+        return "no earlier entry"
+    nearest = min(others, key=lambda e: (len(_differences(e, key)), -e.order))
+    differing = _differences(nearest, key) or [_why_not(turn, execution, nearest)]
+    return f"nearest {nearest.execution}: " + ", ".join(differing)
+
+
+def _differences(entry: CacheEntry, key: Key) -> list[str]:
+    names = dict.fromkeys([*key.parts, *entry.parts])
+    return [f"{n} differs" for n in names if key.parts.get(n) != entry.parts.get(n)]
+
+
+def _why_not(turn: Turn, execution: Execution, entry: CacheEntry) -> str:
+    if entry.environment not in turn.state.lineage(execution.environment):
+        return "other environment"
+    if entry.execution in turn.state.forgotten:
+        return "forgotten"
+    known = turn.state.executions.get(entry.execution)
+    if entry.value_at is None:
+        is_failed = known is None or (
+            known.result is not None and not isinstance(known.result, Returned)
+        )
+        return "failed" if is_failed else "not finished"
+    return "too old"

@@ -1,0 +1,308 @@
+"""Facts that a turn has decided, in the past tense; each is complete and is one row of the journal.
+
+Belongs here: plain data. A restart applies the rows of live work in order and decides nothing
+again, so a change carries everything that was decided: ids, instants, successors. Changes marked
+`DURABLE = False` describe what a reconnecting agent tells anew; they are applied, not stored.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Union
+
+from coflux.model import AssetManifest, Definition, Record, Requires, Result, Submission, Value
+from coflux.server.core.events import Repository, SessionConnected
+
+
+class Change(Record):
+    """A fact. `at` is in ms UTC."""
+
+    DURABLE: ClassVar[bool] = True
+
+
+# --- configuration (kept for ever, in memory whole) -------------------------------------------
+
+
+class EnvironmentSet(Change, tag="environment"):
+    """An environment exists, with these settings from now on (EN-6)."""
+
+    environment: str
+    name: str
+    base: str | None
+    state: str
+    by: str
+    at: int
+
+
+class ManifestSet(Change, tag="manifest"):
+    """The targets of a repository in an environment; None = archived."""
+
+    environment: str
+    repository: str
+    definitions: tuple[Definition, ...] | None
+    by: str
+    at: int
+
+
+class CacheForgotten(Change, tag="forgotten"):
+    """These executions no longer serve lookups (CA-13)."""
+
+    executions: tuple[str, ...]
+    by: str
+    at: int
+
+
+# --- sessions ---------------------------------------------------------------------------------
+
+
+class SessionOpened(Change, tag="session"):
+    """An agent has an identity in an environment."""
+
+    session: str
+    environment: str
+    token_hash: bytes
+    by: str
+    at: int
+
+
+class IncarnationSet(Change, tag="incarnation"):
+    """A session's agent process is this one."""
+
+    session: str
+    incarnation: str
+    at: int
+
+
+class Connected(Change, tag="connected"):
+    """A session's agent is connected and says what it hosts; None = not connected."""
+
+    DURABLE: ClassVar[bool] = False
+    session: str
+    hello: SessionConnected | None
+    lost_at: int | None = None
+
+
+class Announced(Change, tag="announced"):
+    """A session hosts these repositories from now on."""
+
+    DURABLE: ClassVar[bool] = False
+    session: str
+    repositories: tuple[Repository, ...]
+
+
+class Drained(Change, tag="drained"):
+    """A session takes no new work."""
+
+    DURABLE: ClassVar[bool] = False
+    session: str
+
+
+class Acknowledged(Change, tag="acknowledged"):
+    """The agent has an assignment."""
+
+    DURABLE: ClassVar[bool] = False
+    session: str
+    execution: str
+
+
+class SessionEnded(Change, tag="session_ended"):
+    """A session is gone for ever."""
+
+    session: str
+    reason: str
+    at: int
+
+
+# --- runs -------------------------------------------------------------------------------------
+
+
+class RunCreated(Change, tag="run"):
+    """A run exists; its initial step follows."""
+
+    run: str
+    environment: str
+    repository: str
+    target: str
+    by: str
+    at: int
+    parent: str | None = None
+    root: str | None = None
+    memo: bool = False
+    requires: Requires | None = None
+    priority: int = 0
+    idempotency_key: str | None = None
+    fingerprint: bytes = b""
+
+
+class StepCreated(Change, tag="step"):
+    """A step and its first attempt exist."""
+
+    run: str
+    step: int
+    submission: Submission
+    environment: str
+    due_at: int
+    at: int
+    parent: str | None = None
+    #: Key of the request that made it, and its place there (SU-10).
+    request: tuple[int, int] | None = None
+    memo_key: bytes | None = None
+    memo_note: str | None = None
+
+
+class ChildJoined(Change, tag="child"):
+    """A call joined an execution that was there (memo or reuse)."""
+
+    parent: str
+    child: str
+    group: int | None
+    request: tuple[int, int] | None
+    at: int
+
+
+class GroupNamed(Change, tag="group"):
+    """A group of an execution's children has a name."""
+
+    execution: str
+    group: int
+    name: str | None
+
+
+class ExecutionCreated(Change, tag="execution"):
+    """A further attempt at a step exists."""
+
+    execution: str
+    environment: str
+    origin: str
+    due_at: int
+    at: int
+    predecessor: str | None = None
+    retries_used: int = 0
+    #: What it waits for before it is ready (resume), and whether the first is enough.
+    gate: tuple[str, ...] = ()
+    gate_first: bool = False
+    #: The identity of the code that must run it (RR-3).
+    code: str | None = None
+    #: The attempt whose children's values it may take (RR-4).
+    reuse: str | None = None
+    by: str = ""
+
+
+class CacheChecked(Change, tag="cache"):
+    """An execution has a cache key, and how its lookup went (CA-12)."""
+
+    execution: str
+    key: bytes | None
+    namespace: str
+    parts: dict[str, bytes]
+    outcome: str
+    source: str | None = None
+    detail: str = ""
+    at: int = 0
+
+
+class Assigned(Change, tag="assigned"):
+    """An execution was given to a session."""
+
+    execution: str
+    session: str
+    at: int
+
+
+class Started(Change, tag="started"):
+    """Its process runs."""
+
+    execution: str
+    at: int
+
+
+class CodeRecorded(Change, tag="code"):
+    """The code it runs."""
+
+    execution: str
+    code: str
+
+
+class Blocked(Change, tag="blocked"):
+    """It has an open wait and holds no slot."""
+
+    DURABLE: ClassVar[bool] = False
+    execution: str
+    at: int
+
+
+class Unblocked(Change, tag="unblocked"):
+    """Its last open wait was answered."""
+
+    DURABLE: ClassVar[bool] = False
+    execution: str
+    at: int
+
+
+class Depended(Change, tag="depended"):
+    """It asked for the outcomes of executions, or the files of assets (EN-5)."""
+
+    execution: str
+    on: tuple[str, ...]
+    at: int
+
+
+class ResultRecorded(Change, tag="result"):
+    """It ended (RS-1). `successor`: the attempt that goes on; `process`: none, stopping or gone."""
+
+    execution: str
+    result: Result
+    at: int
+    successor: str | None = None
+    process: str = "gone"
+    by: str = ""
+    reason: str = ""
+
+
+class LinkSucceeded(Change, tag="link"):
+    """A broken or replaced link leads to this attempt instead (T22)."""
+
+    execution: str
+    successor: str
+    at: int
+
+
+class ProcessEnded(Change, tag="process"):
+    """The process group of an ended execution is dead (ST-5)."""
+
+    execution: str
+    at: int
+
+
+class AssetRecorded(Change, tag="asset"):
+    """An execution persisted an asset; a known content keeps its id (AS-4)."""
+
+    asset: str
+    digest: str
+    manifest: AssetManifest
+    execution: str
+    at: int
+
+
+class CheckpointSaved(Change, tag="checkpoint"):
+    """Later attempts of the step start with these arguments (RC-5)."""
+
+    execution: str
+    arguments: dict[str, Value]
+    at: int
+
+
+class RunFinished(Change, tag="finished"):
+    """Nothing of the run is unfinished; its status (RS-6)."""
+
+    run: str
+    status: str
+    at: int
+
+
+AnyChange = Union[
+    EnvironmentSet, ManifestSet, CacheForgotten, SessionOpened, IncarnationSet, SessionEnded,
+    Connected, Announced, Drained, Acknowledged,
+    RunCreated, StepCreated, ChildJoined, GroupNamed, ExecutionCreated, CacheChecked, Assigned,
+    Started, CodeRecorded, Blocked, Unblocked, Depended, ResultRecorded, LinkSucceeded,
+    ProcessEnded, AssetRecorded, CheckpointSaved, RunFinished,
+]  # fmt: skip

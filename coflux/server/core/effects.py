@@ -1,0 +1,110 @@
+"""Wishes that a turn sends to the shell, in the imperative; carried out after the commit.
+
+Belongs here: plain data. An effect may be lost in a crash, so each can be derived again: from the
+session's list at reconnect, or from the request that is sent again.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Union
+
+from coflux.model import AssetManifest, Record, Result, Value
+from coflux.server.core.events import Requester
+
+
+class Execute(Record):
+    """Tell the agent to run it."""
+
+    session: str
+    execution: str
+    repository: str
+    target: str
+    type: str
+    arguments: dict[str, Value]
+    timeout_ms: int = 0
+    pickle: str | None = None
+    checkpoint: bool = False
+
+
+class Abort(Record):
+    """Tell the agent to stop its process group."""
+
+    session: str
+    execution: str
+    now: bool = False
+
+
+class Welcome(Record):
+    """Tell a connected agent what it should hold."""
+
+    session: str
+    keep: tuple[str, ...]
+
+
+class Close(Record):
+    """Close a session's connection, with the reason."""
+
+    session: str
+    connection: int | None
+    reason: str
+    final: bool = False
+
+
+class Submitted(Record):
+    """Answer: these executions exist now. `is_new` is False for a known idempotency key."""
+
+    to: Requester
+    executions: tuple[str, ...]
+    is_new: bool = True
+
+
+class Outcome(Record):
+    """Where a handle's links lead, and how that ended; None = ask the store."""
+
+    handle: str
+    execution: str
+    result: Result | None
+
+
+class Answer(Record):
+    """Answer: what was waited for."""
+
+    to: Requester
+    outcomes: tuple[Outcome, ...]
+    executions: tuple[str, ...] = ()
+    also: tuple[Outcome, ...] = ()
+
+
+class Expire(Record):
+    """Answer: the time is up."""
+
+    to: Requester
+
+
+class Confirm(Record):
+    """Answer: it has been done; `data` says what."""
+
+    to: Requester
+    data: dict[str, Any] = {}
+
+
+class GiveAsset(Record):
+    """Answer: the id and files of an asset."""
+
+    to: Requester
+    asset: str
+    manifest: AssetManifest | None = None
+
+
+class Refuse(Record):
+    """Answer: no, nothing was changed (ER-4)."""
+
+    to: Requester
+    code: str
+    message: str
+    field: str | None = None
+
+
+Effect = Union[
+    Execute, Abort, Welcome, Close, Submitted, Answer, Expire, Confirm, GiveAsset, Refuse,
+]  # fmt: skip

@@ -1,0 +1,307 @@
+"""The mutable things that `State` consists of; only `State.apply` changes them.
+
+Belongs here: fields with their invariants. Does not belong here: rules, lookups over several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from coflux.model import (
+    AssetManifest,
+    Definition,
+    Requires,
+    Result,
+    Submission,
+    Value,
+    execution_id,
+)
+from coflux.server.core.events import Repository, SessionConnected
+from coflux.server.core.statuses import Process, Status
+
+
+class Environment:
+    """A branch of the project."""
+
+    __slots__ = ("base", "id", "manifests", "name", "state")
+
+    def __init__(self, id: str, name: str, base: str | None, state: str) -> None:
+        self.id = id
+        self.name = name
+        self.base = base
+        self.state = state
+        #: Current definitions by repository and target name; archived repositories are absent.
+        self.manifests: dict[str, dict[str, Definition]] = {}
+
+
+class Session:
+    """An agent's identity; connected while `connection` is set."""
+
+    __slots__ = (
+        "accepts", "blocked", "concurrency", "connection", "draining", "environment", "failures",
+        "generic", "held", "host", "id", "incarnation", "lost_at", "pid", "provides", "python",
+        "resuming", "targets", "token_hash", "unacknowledged",
+    )  # fmt: skip
+
+    def __init__(self, id: str, environment: str, token_hash: bytes, lost_at: int) -> None:
+        self.id = id
+        self.environment = environment
+        self.token_hash = token_hash
+        self.incarnation: str | None = None
+        self.connection: int | None = None
+        #: When it is given up, unless it connects before; None while connected.
+        self.lost_at: int | None = lost_at
+        self.draining = False
+        self.concurrency = 1
+        self.provides: dict[str, tuple[str, ...]] = {}
+        self.accepts: Requires = {}
+        self.generic = False
+        self.python = ""
+        self.host = ""
+        self.pid = 0
+        #: Hosted definitions by (repository, target).
+        self.targets: dict[tuple[str, str], Definition] = {}
+        #: Repositories that failed to import, with their tracebacks.
+        self.failures: dict[str, str] = {}
+        #: Everything of it whose process may be alive: assigned, running, waiting or stopping.
+        self.held: dict[str, Execution] = {}
+        #: Those of `held` that are waiting and so hold no slot.
+        self.blocked: dict[str, Execution] = {}
+        #: Waiting executions whose last wait can be answered once a slot is free (WA-9), in order.
+        self.resuming: dict[str, None] = {}
+        #: Assignments that the agent has not acknowledged.
+        self.unacknowledged: dict[str, None] = {}
+
+    @property
+    def used(self) -> int:
+        """Slots in use."""
+        return len(self.held) - len(self.blocked)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a slot is free and an agent there to use it."""
+        return self.connection is not None and self.used < self.concurrency
+
+    def describe(self, hello: SessionConnected) -> None:
+        """Take over what the agent says of itself."""
+        self.concurrency, self.generic = hello.concurrency, hello.generic
+        self.provides, self.accepts = hello.provides, hello.accepts
+        self.python, self.host, self.pid = hello.python, hello.host, hello.pid
+        self.draining = False
+        self.host_repositories(hello.repositories)
+
+    def host_repositories(self, repositories: tuple[Repository, ...]) -> None:
+        """Replace what it hosts."""
+        self.targets = {(r.name, d.name): d for r in repositories for d in r.targets}
+        self.failures = {r.name: r.failure for r in repositories if r.failure is not None}
+
+
+class Run:
+    """One submission and its tree of steps."""
+
+    __slots__ = (
+        "by", "created_at", "environment", "fingerprint", "id", "idempotency_key", "memo",
+        "memos", "parent", "pins", "priority", "repository", "requires", "root", "status",
+        "steps", "target", "unfinished",
+    )  # fmt: skip
+
+    def __init__(self, id: str, environment: str, repository: str, target: str, at: int) -> None:
+        self.id = id
+        self.environment = environment
+        self.repository = repository
+        self.target = target
+        self.created_at = at
+        self.by = ""
+        self.parent: str | None = None
+        self.root = id
+        self.memo = False
+        self.requires: Requires | None = None
+        self.priority = 0
+        self.idempotency_key: str | None = None
+        self.fingerprint = b""
+        self.steps: dict[int, Step] = {}
+        #: All and only executions of the run that have no result.
+        self.unfinished: dict[str, Execution] = {}
+        #: Steps by memo key without references, oldest first.
+        self.memos: dict[bytes, list[Step]] = {}
+        #: Status it finished with; None while it is not finished.
+        self.status: str | None = None
+        #: Links and dependencies of other runs that lead here keep it in memory.
+        self.pins = 0
+
+
+class Step:
+    """One call in a run: immutable arguments and options, and its attempts."""
+
+    __slots__ = (
+        "arguments_note", "checkpoints", "created_at", "executions", "memo_key", "number",
+        "parent", "parents", "run", "submission",
+    )  # fmt: skip
+
+    def __init__(self, run: Run, number: int, submission: Submission, parent: str | None) -> None:
+        self.run = run
+        self.number = number
+        self.submission = submission
+        self.parent = parent
+        #: Every execution that has it as a child, the maker first.
+        self.parents: list[str] = [parent] if parent else []
+        #: Attempts in order; attempt n is at n - 1.
+        self.executions: list[Execution] = []
+        self.memo_key: bytes | None = None
+        self.arguments_note: str | None = None
+        self.created_at = 0
+        #: (attempt, arguments), oldest first.
+        self.checkpoints: list[tuple[Execution, dict[str, Value]]] = []
+
+    @property
+    def id(self) -> str:
+        """`RUN:STEP`."""
+        return f"{self.run.id}:{self.number}"
+
+    def next_id(self) -> str:
+        """The id of the attempt that comes next (ID-2)."""
+        return execution_id(self.run.id, self.number, len(self.executions) + 1)
+
+    def latest(self, environment: str) -> Execution | None:
+        """The latest attempt in exactly that environment."""
+        return next((e for e in reversed(self.executions) if e.environment == environment), None)
+
+
+class Wait:
+    """A wait of running code that has not been answered."""
+
+    __slots__ = ("cancel_remaining", "deadline", "executions", "expired", "first", "handles",
+                 "is_done", "key", "left", "suspend")  # fmt: skip
+
+    def __init__(self, key: int, handles: tuple[str, ...]) -> None:
+        self.key = key
+        self.handles = handles
+        #: Handles not resolved yet.
+        self.left: dict[str, None] = {}
+        self.first = False
+        self.suspend = False
+        #: Its answer is known and waits for a free slot (WA-9).
+        self.is_done = False
+        self.expired = False
+        self.cancel_remaining = False
+        self.deadline: int | None = None
+        #: Set when it belongs to a submission that waits.
+        self.executions: tuple[str, ...] = ()
+
+
+class Execution:
+    """One attempt at a step in one environment."""
+
+    __slots__ = (
+        "assigned_at", "assigned_to", "attempt", "by", "cache", "children", "code", "created_at",
+        "dependencies", "due_at", "ended_at", "environment", "fresh", "gate", "gate_first",
+        "groups", "id", "link_successor", "order", "origin", "predecessor", "process", "reason",
+        "requests", "required_code", "result", "retries_used", "reuse", "started_at", "status",
+        "step", "successor", "waits",
+    )  # fmt: skip
+
+    def __init__(self, step: Step, attempt: int, environment: str, at: int) -> None:
+        self.id = execution_id(step.run.id, step.number, attempt)
+        self.step = step
+        self.attempt = attempt
+        self.environment = environment
+        self.created_at = at
+        #: Place in the order of creation over the whole project.
+        self.order = 0
+        self.origin = "submit"
+        self.due_at = at
+        self.status = Status.QUEUED
+        self.process = Process.NONE
+        self.predecessor: str | None = None
+        self.retries_used = 0
+        self.gate: tuple[str, ...] = ()
+        self.gate_first = False
+        self.required_code: str | None = None
+        self.reuse: str | None = None
+        self.code: str | None = None
+        self.assigned_to: str | None = None
+        self.assigned_at: int | None = None
+        self.started_at: int | None = None
+        self.ended_at: int | None = None
+        self.result: Result | None = None
+        self.successor: str | None = None
+        self.link_successor: str | None = None
+        self.by = ""
+        self.reason = ""
+        self.cache: CacheNote | None = None
+        #: Child executions with their group, in order of the edges.
+        self.children: dict[str, int | None] = {}
+        self.groups: dict[int, str | None] = {}
+        #: What each submission request made: key -> executions (SU-10).
+        self.requests: dict[int, list[str]] = {}
+        self.dependencies: dict[str, None] = {}
+        #: Open waits by request key.
+        self.waits: dict[int, Wait] = {}
+        #: Children that were resolved and not yet told to it.
+        self.fresh: dict[str, None] = {}
+
+    @property
+    def run(self) -> Run:
+        """The run it belongs to."""
+        return self.step.run
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether it has no result."""
+        return self.result is None
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """Its id as something that sorts by number."""
+        return (self.step.run.id, self.step.number, self.attempt)
+
+
+class CacheNote:
+    """The cache key of an execution and how its lookup went."""
+
+    __slots__ = ("detail", "key", "namespace", "outcome", "parts", "source")
+
+    def __init__(self, key: bytes | None, namespace: str, parts: dict[str, bytes]) -> None:
+        self.key = key
+        self.namespace = namespace
+        self.parts = parts
+        self.outcome = ""
+        self.source: str | None = None
+        self.detail = ""
+
+
+class CacheEntry:
+    """An execution that may serve lookups of its key: pending, or with a value since `value_at`."""
+
+    __slots__ = ("code", "environment", "execution", "key", "namespace", "order", "parts",
+                 "value_at")  # fmt: skip
+
+    def __init__(
+        self, execution: str, environment: str, key: bytes, namespace: str, order: int
+    ) -> None:
+        self.execution = execution
+        self.environment = environment
+        self.key = key
+        self.namespace = namespace
+        self.order = order
+        self.parts: dict[str, bytes] = {}
+        self.value_at: int | None = None
+        self.code: str | None = None
+
+
+class AssetRecord:
+    """An asset: content, and who persisted it first."""
+
+    __slots__ = ("digest", "execution", "id", "manifest")
+
+    def __init__(self, id: str, digest: str, manifest: AssetManifest, execution: str) -> None:
+        self.id = id
+        self.digest = digest
+        self.manifest = manifest
+        self.execution = execution
+
+
+def attempts(run: Run) -> Iterator[Execution]:
+    """Every execution of a run."""
+    for step in run.steps.values():
+        yield from step.executions

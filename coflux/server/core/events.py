@@ -1,0 +1,309 @@
+"""Things that came from outside, in the past participle; the only input of the core.
+
+Belongs here: plain data, validated at the edge. Does not belong here: what follows from it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Union
+
+from coflux.model import AssetManifest, Definition, Record, Requires, Result, Submission
+
+
+class Caller(Record):
+    """A client's request that wants one answer; `by` is recorded with what it changes (AU-5)."""
+
+    token: int
+    by: str = ""
+
+
+class Code(Record):
+    """Running user code that wants one answer (SU-10: same key, same answer)."""
+
+    session: str
+    execution: str
+    key: int
+
+
+Requester = Union[Caller, Code]
+
+
+# --- time -------------------------------------------------------------------------------------
+
+
+class TimePassed(Record):
+    """Nothing came in until the next deadline."""
+
+
+# --- clients ----------------------------------------------------------------------------------
+
+
+class RunRequested(Record):
+    """A client wants a run (SU). `checked` is False when the call must fit the manifest (SU-2)."""
+
+    to: Caller
+    environment: str
+    submission: Submission
+    idempotency_key: str | None = None
+    fingerprint: bytes = b""
+
+
+class OutcomeAwaited(Record):
+    """A client waits for the resolved outcome of an execution."""
+
+    to: Caller
+    execution: str
+
+
+class OutcomeUnawaited(Record):
+    """That client is gone, or its time is up."""
+
+    token: int
+
+
+class CancelRequested(Record):
+    """Somebody wants a run, step or attempt cancelled (CN). `environments`: where they may."""
+
+    to: Requester
+    ids: tuple[str, ...]
+    environment: str | None = None
+    allowed: tuple[str, ...] | None = None
+
+
+class RerunRequested(Record):
+    """Somebody wants a step run again (RR)."""
+
+    to: Caller
+    id: str
+    environment: str | None = None
+    original: bool = False
+    reuse: bool = False
+    allowed: tuple[str, ...] | None = None
+
+
+class ResultSet(Record):
+    """Somebody gives a step its result by hand (RR-5)."""
+
+    to: Caller
+    id: str
+    result: Result
+    reason: str
+    environment: str | None = None
+    allowed: tuple[str, ...] | None = None
+
+
+class EnvironmentRequested(Record):
+    """A new environment is wanted."""
+
+    to: Caller
+    name: str
+    base: str | None = None
+
+
+class EnvironmentChangeRequested(Record):
+    """An environment shall be renamed or re-based; absent fields stay."""
+
+    to: Caller
+    environment: str
+    name: str | None = None
+    base: str | None = None
+    is_base_given: bool = False
+
+
+class EnvironmentStateRequested(Record):
+    """An environment shall be `active`, `paused` or `archived`."""
+
+    to: Caller
+    environment: str
+    state: str
+
+
+class ManifestsRegistered(Record):
+    """Targets of repositories, registered for an environment (CO-1). Empty = archive."""
+
+    to: Caller
+    environment: str
+    manifests: dict[str, tuple[Definition, ...]]
+
+
+class CacheForgetRequested(Record):
+    """Cache entries shall not be used any more (CA-13)."""
+
+    to: Caller
+    environment: str
+    execution: str | None = None
+    target: str | None = None
+
+
+# --- sessions ---------------------------------------------------------------------------------
+
+
+class SessionRequested(Record):
+    """An agent wants a session."""
+
+    to: Caller
+    environment: str
+    token_hash: bytes
+
+
+class Repository(Record):
+    """What a session says of one repository it hosts."""
+
+    name: str
+    targets: tuple[Definition, ...] = ()
+    failure: str | None = None
+
+
+class SessionConnected(Record):
+    """An agent opened a connection for its session."""
+
+    session: str
+    connection: int
+    incarnation: str
+    repositories: tuple[Repository, ...] = ()
+    concurrency: int = 1
+    provides: dict[str, tuple[str, ...]] = {}
+    accepts: Requires = {}
+    generic: bool = False
+    python: str = ""
+    host: str = ""
+    pid: int = 0
+    #: (execution, is running) of everything the agent has.
+    held: tuple[tuple[str, bool], ...] = ()
+
+
+class SessionDisconnected(Record):
+    """That connection is gone."""
+
+    session: str
+    connection: int
+
+
+class SessionClosed(Record):
+    """The agent said that it ends."""
+
+    session: str
+    reason: str
+
+
+class SessionDrained(Record):
+    """The agent wants no new work."""
+
+    session: str
+
+
+class TargetsAnnounced(Record):
+    """The repositories that a session hosts from now on."""
+
+    session: str
+    repositories: tuple[Repository, ...]
+
+
+# --- reports about executions -----------------------------------------------------------------
+
+
+class AssignmentAcknowledged(Record):
+    """The agent has taken the assignment."""
+
+    session: str
+    execution: str
+
+
+class ExecutionStarted(Record):
+    """The executor process runs."""
+
+    session: str
+    execution: str
+
+
+class OutcomeReported(Record):
+    """How an execution ended; `gone` when its whole process group is dead."""
+
+    session: str
+    execution: str
+    result: Result
+    gone: bool = True
+
+
+class ProcessDied(Record):
+    """The process group of an execution that the server ended is dead."""
+
+    session: str
+    execution: str
+
+
+class CodeReported(Record):
+    """The identity of the code that an execution runs (CO-5)."""
+
+    session: str
+    execution: str
+    code: str
+
+
+# --- requests of running code -----------------------------------------------------------------
+
+
+class StepsRequested(Record):
+    """Running code calls targets (SU-5), in order, all or none."""
+
+    to: Code
+    submissions: tuple[Submission, ...]
+    wait: bool = False
+
+
+class WaitRequested(Record):
+    """Running code waits for outcomes (WA)."""
+
+    to: Code
+    handles: tuple[str, ...]
+    timeout_ms: int | None = None
+    suspend: bool = False
+    first: bool = False
+    cancel_remaining: bool = False
+
+
+class DependenciesReported(Record):
+    """Running code asked for outcomes that it had been given ahead (EN-5)."""
+
+    session: str
+    execution: str
+    handles: tuple[str, ...]
+
+
+class SuspensionRequested(Record):
+    """Running code suspends (WA-4)."""
+
+    to: Code
+    delay_ms: int = 0
+
+
+class AssetPersisted(Record):
+    """Running code stored the files of an asset."""
+
+    to: Code
+    manifest: AssetManifest
+    digest: str
+
+
+class AssetRequested(Record):
+    """Running code wants the files of an asset."""
+
+    to: Code
+    asset: str
+
+
+class CheckpointRequested(Record):
+    """Running code stores a checkpoint (RC-5)."""
+
+    to: Code
+    arguments: dict[str, Any]
+
+
+Event = Union[
+    TimePassed, RunRequested, OutcomeAwaited, OutcomeUnawaited, CancelRequested, RerunRequested,
+    ResultSet, EnvironmentRequested, EnvironmentChangeRequested, EnvironmentStateRequested,
+    ManifestsRegistered, CacheForgetRequested, SessionRequested, SessionConnected,
+    SessionDisconnected, SessionClosed, SessionDrained, TargetsAnnounced, AssignmentAcknowledged,
+    ExecutionStarted, OutcomeReported, ProcessDied, CodeReported, StepsRequested, WaitRequested,
+    DependenciesReported, SuspensionRequested, AssetPersisted, AssetRequested, CheckpointRequested,
+]  # fmt: skip

@@ -1,0 +1,188 @@
+"""The door of the core: an event and the time in, facts and wishes out.
+
+Belongs here: which rule an event goes to, and what is looked after at the end of every turn. Does
+not belong here: any rule.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from typing import Any
+
+from coflux.model import Record, Submission, run_of
+from coflux.server.core import (
+    assets,
+    caching,
+    cancellation,
+    environments,
+    manifests,
+    reruns,
+    results,
+    scheduling,
+    sessions,
+    settling,
+    submission,
+    waiting,
+)
+from coflux.server.core import events as e
+from coflux.server.core.agenda import Agenda
+from coflux.server.core.changes import Change, Connected, EnvironmentSet
+from coflux.server.core.effects import Effect
+from coflux.server.core.entities import attempts
+from coflux.server.core.state import State
+from coflux.server.core.turn import Limits, Source, Turn
+
+
+class Outcome(Record):
+    """What a turn decided: facts to write, and wishes to carry out once they are written."""
+
+    changes: list[Change]
+    effects: list[Effect]
+
+
+class Machine:
+    """A project's decisions."""
+
+    def __init__(self, source: Source, limits: Limits | None = None) -> None:
+        self.state = State()
+        self.agenda = Agenda()
+        self.source = source
+        self.limits = limits or Limits()
+
+    def handle(self, event: e.Event, now: int) -> Outcome:
+        """Decide on one event. `now` is in ms UTC and never less than before."""
+        turn = Turn(self.state, self.agenda, self.source, self.limits, now)
+        rule = _RULES.get(type(event))
+        if rule is not None:
+            rule(turn, event)
+        _look_after(turn)
+        return Outcome(turn.changes, turn.effects)
+
+    def next_deadline(self) -> int | None:
+        """The earliest instant (ms UTC) at which something happens without an event."""
+        return self.agenda.next()
+
+    def start(self, now: int) -> Outcome:
+        """Go on after the rows of live work were applied (SE-10); also the very first start."""
+        turn = Turn(self.state, self.agenda, self.source, self.limits, now)
+        if not self.state.environments:
+            turn.record(EnvironmentSet(self.source.id("E"), "default", None, "active", "", now))
+        for session in self.state.sessions.values():
+            lost_at = now + self.limits.reconnect_ms
+            turn.record(Connected(session.id, None, lost_at))
+            self.agenda.at(lost_at, "session", session.id)
+        for run in list(self.state.runs.values()):
+            self._take_up(turn, run.id)
+        _look_after(turn)
+        return Outcome(turn.changes, turn.effects)
+
+    def _take_up(self, turn: Turn, run_id: str) -> None:
+        run = self.state.runs[run_id]
+        self.agenda.requeue_all(run.unfinished)
+        for execution in attempts(run):
+            if execution.assigned_to is not None and execution.result is None:
+                self.agenda.at(turn.now, "attempt", execution.id)
+            if execution.result is not None and execution.link_successor is None:
+                following = self.state.next_of(execution)
+                if execution.successor is None and following is not None:
+                    turn.ended.append(execution)
+        settling.finish(turn, run)
+
+    def missing(self, event: e.Event) -> list[str]:
+        """Runs that an event names and that are not in memory; the shell loads them first."""
+        named = {run_of(id) for id in _named(event)}
+        return [run for run in named if run and run not in self.state.runs]
+
+    def evictable(self) -> list[str]:
+        """Families of runs that are finished and that nothing in memory leads to."""
+        return [
+            root
+            for root, family in self.state.families.items()
+            if all(
+                self.state.runs[id].status is not None and self.state.runs[id].pins <= 0
+                for id in family
+            )
+        ]
+
+
+def _look_after(turn: Turn) -> None:
+    """What may follow from anything: deadlines, waiters, due work, free slots."""
+    _take_deadlines(turn)
+    while True:
+        settling.settle(turn)
+        scheduling.take_due(turn)
+        if not turn.ended:
+            break
+    if turn.agenda.stirred:
+        scheduling.assign(turn)
+        settling.settle(turn)
+
+
+def _take_deadlines(turn: Turn) -> None:
+    deadlines = turn.agenda.deadlines
+    while deadlines and deadlines[0][0] <= turn.now:
+        _, kind, id, key = heapq.heappop(deadlines)
+        if kind == "session":
+            sessions.expired(turn, id)
+        elif kind == "attempt":
+            sessions.watch_attempt(turn, id)
+        else:
+            execution = turn.state.executions.get(id)
+            if execution is not None:
+                waiting.expired(turn, execution, key)
+
+
+def _named(event: e.Event) -> list[str]:
+    """Ids of executions, steps and runs that an event speaks of."""
+    ids: list[str] = []
+    submissions: tuple[Submission, ...] = ()
+    if isinstance(event, e.RunRequested):
+        submissions = (event.submission,)
+    elif isinstance(event, e.StepsRequested):
+        submissions = event.submissions
+    elif isinstance(event, e.WaitRequested):
+        ids += event.handles
+    elif isinstance(event, e.CancelRequested):
+        ids += event.ids
+    elif isinstance(event, e.RerunRequested | e.ResultSet):
+        ids.append(event.id)
+    elif isinstance(event, e.OutcomeAwaited):
+        ids.append(event.execution)
+    for call in submissions:
+        for value in call.arguments.values():
+            ids += [r.id for r in value.references if r.kind == "execution"]
+    return ids
+
+
+_RULES: dict[type[Any], Callable[[Turn, Any], None]] = {
+    e.RunRequested: submission.run_requested,
+    e.OutcomeAwaited: waiting.awaited,
+    e.OutcomeUnawaited: waiting.unawaited,
+    e.CancelRequested: cancellation.requested,
+    e.RerunRequested: reruns.requested,
+    e.ResultSet: reruns.result_set,
+    e.EnvironmentRequested: environments.created,
+    e.EnvironmentChangeRequested: environments.changed,
+    e.EnvironmentStateRequested: environments.state_requested,
+    e.ManifestsRegistered: manifests.registered,
+    e.CacheForgetRequested: caching.forget,
+    e.SessionRequested: sessions.requested,
+    e.SessionConnected: sessions.connected,
+    e.SessionDisconnected: sessions.disconnected,
+    e.SessionClosed: sessions.closed,
+    e.SessionDrained: sessions.drained,
+    e.TargetsAnnounced: sessions.announced,
+    e.AssignmentAcknowledged: sessions.acknowledged,
+    e.ExecutionStarted: sessions.started,
+    e.OutcomeReported: results.reported,
+    e.ProcessDied: results.process_died,
+    e.CodeReported: sessions.code_reported,
+    e.StepsRequested: submission.steps_requested,
+    e.WaitRequested: waiting.requested,
+    e.DependenciesReported: results.depend,
+    e.SuspensionRequested: waiting.suspension_requested,
+    e.AssetPersisted: assets.persisted,
+    e.AssetRequested: assets.requested,
+    e.CheckpointRequested: assets.checkpoint_requested,
+}

@@ -1,0 +1,47 @@
+"""Registering what may be submitted (CO-1)."""
+
+from __future__ import annotations
+
+import re
+
+from coflux.model import Definition
+from coflux.server.core.changes import ManifestSet
+from coflux.server.core.effects import Confirm
+from coflux.server.core.events import ManifestsRegistered
+from coflux.server.core.submission import find_environment
+from coflux.server.core.turn import Limits, Turn
+
+_REPOSITORY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+
+def registered(turn: Turn, event: ManifestsRegistered) -> None:
+    """Replace the repositories named and no others, all or none."""
+    environment = find_environment(turn, event.to, event.environment)
+    if environment is None:
+        return
+    for repository, definitions in event.manifests.items():
+        problem = _problem(turn.limits, repository, definitions)
+        if problem:
+            turn.refuse(event.to, "invalid", problem, f"manifests.{repository}")
+            return
+    changed = []
+    for repository, definitions in event.manifests.items():
+        submittable = tuple(d for d in definitions if d.type != "task")
+        current = environment.manifests.get(repository)
+        if tuple((current or {}).values()) != submittable:
+            wanted = submittable or None
+            turn.record(ManifestSet(environment.id, repository, wanted, event.to.by, turn.now))
+            changed.append(repository)
+    turn.send(Confirm(event.to, {"changed": changed}))
+
+
+def _problem(limits: Limits, repository: str, definitions: tuple[Definition, ...]) -> str:
+    if not _REPOSITORY.fullmatch(repository) or len(repository) > limits.name:
+        return f"{repository!r} is not a repository name (a dotted Python identifier)"
+    for definition in definitions:
+        name = definition.name
+        if not name.isidentifier() or len(name) > limits.name:
+            return f"{name!r} in {repository!r} is not a target name (a Python identifier)"
+        if len(definition.parameters) > limits.parameters:
+            return f"{repository}/{name} has more than {limits.parameters} parameters"
+    return ""

@@ -1,0 +1,281 @@
+"""From due to assigned (T3 to T6, SC): gates, order, tags, the choice of a session.
+
+Belongs here: what happens to queued executions. Does not belong here: how a lookup goes
+(`caching`), what a queued execution tells about itself (`reasons`).
+"""
+
+from __future__ import annotations
+
+import heapq
+
+from coflux.model import Requires, Returned, Spawned, Submission, Value, execution_id
+from coflux.server.core import caching, results, waiting
+from coflux.server.core.agenda import LaneKey, Waiter
+from coflux.server.core.changes import Assigned, RunCreated, StepCreated
+from coflux.server.core.effects import Execute
+from coflux.server.core.entities import Execution, Session
+from coflux.server.core.state import State
+from coflux.server.core.statuses import Process, Status
+from coflux.server.core.turn import Turn
+
+
+def take_due(turn: Turn) -> None:
+    """Consider every execution whose time has come."""
+    due = turn.agenda.due
+    while due and due[0][0] <= turn.now:
+        execution = turn.state.executions.get(heapq.heappop(due)[2])
+        if execution is not None and execution.status is Status.QUEUED:
+            consider(turn, execution)
+
+
+def consider(turn: Turn, execution: Execution) -> None:
+    """Take a due execution as far towards a session as it can go now."""
+    if execution.id in turn.agenda.ready or execution.id in turn.agenda.gated:
+        return
+    if not turn.state.is_active(execution.environment):
+        turn.agenda.paused.setdefault(execution.environment, {})[execution.id] = None
+        return
+    if caching.check(turn, execution):
+        return
+    gates = _gates(turn.state, execution)
+    if gates:
+        turn.agenda.gated[execution.id] = dict.fromkeys(gates)
+        for handle in gates:
+            end_id = turn.state.end_of(handle)[0]
+            turn.agenda.watch(end_id, Waiter("gate", execution.id, 0, handle))
+        return
+    _proceed(turn, execution)
+
+
+def gate_opened(turn: Turn, execution: Execution, handle: str) -> None:
+    """One of the handles that hold an execution back is resolved."""
+    gates = turn.agenda.gated.get(execution.id)
+    if gates is None:
+        return
+    gates.pop(handle, None)
+    if gates and not execution.gate_first:
+        return
+    del turn.agenda.gated[execution.id]
+    # What the handles resolved to may hold handles of its own (DL-2); and the key may be known
+    # now (CA-5).
+    if execution.cache is not None and caching.check(turn, execution, again=True):
+        return
+    consider(turn, execution)
+
+
+def assign(turn: Turn) -> None:
+    """Give ready executions to sessions with free slots, best first (SC-4, SC-5)."""
+    for environment in turn.agenda.stirred:
+        sessions = [s for s in turn.state.sessions.values() if s.environment == environment]
+        for session in sessions:
+            waiting.resume(turn, session)
+        if turn.state.is_active(environment):
+            _assign_needed(turn, sessions)
+            while any(s.is_free for s in sessions) and _assign_best(turn, environment, sessions):
+                pass
+    turn.agenda.stirred.clear()
+
+
+def effective_requires(execution: Execution) -> Requires:
+    """The tags a session must offer: the run's, overlaid by the step's (SC-3)."""
+    merged = dict(execution.run.requires or {})
+    merged.update(execution.step.submission.options.requires or {})
+    return {key: values for key, values in merged.items() if values not in ((), False)}
+
+
+def matches(session: Session, requires: Requires) -> bool:
+    """Whether the tags of a session and of an execution fit (SC-2)."""
+    return not missing_tags(session, requires) and all(
+        _overlap(requires.get(key), values) for key, values in session.accepts.items()
+    )
+
+
+def missing_tags(session: Session, requires: Requires) -> dict[str, tuple[str, ...] | bool]:
+    """Required tags that a session does not offer."""
+    return {key: values for key, values in requires.items() if not _offers(session, key, values)}
+
+
+def hosts(session: Session, key: LaneKey) -> bool:
+    """Whether a session hosts exactly that target and type (SC-1)."""
+    definition = session.targets.get((key.repository, key.target))
+    if definition is None or definition.type != key.type:
+        return False
+    return key.code is None or definition.code == key.code
+
+
+def lane_key(execution: Execution) -> LaneKey:
+    """What decides which sessions can run it."""
+    submission = execution.step.submission
+    tags = tuple(sorted(effective_requires(execution).items()))
+    return LaneKey(
+        execution.environment, submission.repository, submission.target, submission.type, tags,
+        execution.required_code,
+    )  # fmt: skip
+
+
+def priority_of(execution: Execution) -> int:
+    """Its own priority, or its run's."""
+    own = execution.step.submission.options.priority
+    return execution.run.priority if own is None else own
+
+
+def _overlap(required: tuple[str, ...] | bool | None, accepted: tuple[str, ...] | bool) -> bool:
+    if required is None or required is False:
+        return False
+    return required is True or accepted is True or bool(set(required) & set(accepted or ()))
+
+
+def _offers(session: Session, key: str, values: tuple[str, ...] | bool) -> bool:
+    accepted = session.accepts.get(key, ())
+    offered = session.provides.get(key, ()) + (accepted if isinstance(accepted, tuple) else ())
+    if accepted is True or values is True:
+        return bool(offered) or key in session.provides or accepted is True
+    return bool(set(offered) & set(values or ()))
+
+
+def _gates(state: State, execution: Execution) -> list[str]:
+    """Handles that must be resolved first: the attempt's own, and those of `wait` (DL-2)."""
+    own = [h for h in execution.gate if not state.is_resolved(h)]
+    if execution.gate_first and len(own) < len(execution.gate):
+        own = []
+    return list(dict.fromkeys([*own, *_wait_gates(state, execution.step.submission)]))
+
+
+def _wait_gates(state: State, submission: Submission) -> list[str]:
+    wait = submission.options.wait
+    if not wait:
+        return []
+    names = wait if isinstance(wait, tuple) else tuple(submission.arguments)
+    todo = [r for n in names for r in submission.arguments[n].references if r.kind == "execution"]
+    seen: dict[str, None] = {}
+    unresolved = []
+    while todo:
+        handle = todo.pop().id
+        if handle in seen:
+            continue
+        seen[handle] = None
+        end = state.end_of(handle)[1]
+        if end is not None and end.result is None:
+            unresolved.append(handle)
+        elif end is not None and isinstance(end.result, Returned):
+            todo += [r for r in end.result.value.references if r.kind == "execution"]
+    return unresolved
+
+
+def _proceed(turn: Turn, execution: Execution) -> None:
+    earlier = next(
+        (
+            e
+            for e in execution.step.executions
+            if e.environment == execution.environment and e.process is Process.STOPPING
+        ),
+        None,
+    )
+    if earlier is not None:  # ST-5: not before the old process is dead
+        turn.agenda.behind.setdefault(earlier.id, {})[execution.id] = None
+    elif execution.step.submission.type != "task" and execution.step.parent is not None:
+        _spawn(turn, execution)
+    else:
+        turn.agenda.enqueue(execution, lane_key(execution), priority_of(execution))
+
+
+def _spawn(turn: Turn, execution: Execution) -> None:
+    """A workflow called from an execution becomes a child run (T5, SU-5)."""
+    submission, run = execution.step.submission, execution.run
+    child = turn.source.id("R")
+    memo = submission.options.memo
+    turn.record(
+        RunCreated(
+            child, execution.environment, submission.repository, submission.target, run.by,
+            turn.now, parent=execution.id, root=run.root, memo=bool(memo),
+            requires=effective_requires(execution), priority=priority_of(execution),
+        )
+    )  # fmt: skip
+    turn.record(StepCreated(child, 1, submission, execution.environment, turn.now, turn.now))
+    initial = turn.state.executions[execution_id(child, 1, 1)]
+    results.end(turn, execution, Spawned(initial.id))
+    turn.agenda.schedule(initial)
+
+
+def _assign_best(turn: Turn, environment: str, sessions: list[Session]) -> bool:
+    best = None
+    for lane in list(turn.agenda.lanes.get(environment, {}).values()):
+        session = _least_loaded(_eligible(turn, lane.key, sessions))
+        front = turn.agenda.front(lane) if session is not None else None
+        if front is not None and session is not None and (best is None or front[0] < best[0]):
+            best = (*front, session)
+    if best is None:
+        return False
+    _give(turn, turn.state.executions[best[1]], best[2])
+    return True
+
+
+def _eligible(turn: Turn, key: LaneKey, sessions: list[Session]) -> list[Session]:
+    known = turn.agenda.eligible.get(key)
+    if known is None:
+        requires = dict(key.requires)
+        known = [s for s in sessions if hosts(s, key) and matches(s, requires)]
+        turn.agenda.eligible[key] = known
+    return known
+
+
+def _least_loaded(sessions: list[Session]) -> Session | None:
+    free = [s for s in sessions if s.is_free and not s.draining]
+    return min(free, key=lambda s: (s.used / s.concurrency, s.id), default=None)
+
+
+def _give(turn: Turn, execution: Execution, session: Session) -> None:
+    turn.agenda.take(execution, turn.now)
+    turn.record(Assigned(execution.id, session.id, turn.now))
+    turn.agenda.at(turn.now + turn.limits.acknowledge_ms, "attempt", execution.id)
+    turn.send(execute(turn.state, execution))
+
+
+def execute(state: State, execution: Execution) -> Execute:
+    """What an agent is told to run."""
+    submission = execution.step.submission
+    saved = checkpoint(state, execution)
+    session = state.sessions[execution.assigned_to or ""]
+    definition = session.targets.get((submission.repository, submission.target))
+    return Execute(
+        session.id, execution.id, submission.repository, submission.target, submission.type,
+        submission.arguments if saved is None else saved, submission.options.timeout_ms,
+        definition.pickle if definition else None, saved is not None,
+    )  # fmt: skip
+
+
+def checkpoint(state: State, execution: Execution) -> dict[str, Value] | None:
+    """The newest checkpoint its environment or an ancestor wrote (RC-5)."""
+    if not execution.step.checkpoints:
+        return None
+    line = state.lineage(execution.environment)
+    visible = [
+        (e.attempt, n, arguments)
+        for n, (e, arguments) in enumerate(execution.step.checkpoints)
+        if e.environment in line
+    ]
+    return dict(max(visible, key=lambda v: v[:2])[2]) if visible else None
+
+
+def _assign_needed(turn: Turn, sessions: list[Session]) -> None:
+    """A draining session still gets what its own executions wait for (SC-10)."""
+    for session in sessions:
+        if not session.draining or not session.blocked:
+            continue
+        for id in _needed(turn.state, session):
+            key = turn.agenda.ready.get(id)
+            if key is not None and session.is_free and session in _eligible(turn, key, sessions):
+                _give(turn, turn.state.executions[id], session)
+
+
+def _needed(state: State, session: Session) -> list[str]:
+    seen: dict[str, None] = {}
+    todo = [h for e in session.blocked.values() for w in e.waits.values() for h in w.left]
+    while todo:
+        id, end = state.end_of(todo.pop())
+        if end is None or end.result is not None or id in seen:
+            continue
+        seen[id] = None
+        todo += [h for w in end.waits.values() for h in w.left]
+        todo += _wait_gates(state, end.step.submission)
+    return list(seen)

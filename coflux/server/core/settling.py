@@ -1,0 +1,87 @@
+"""Telling everybody who waits for what ended in this turn (RS-2), in the same commit.
+
+Belongs here: passing waiters on along links, and what each kind of waiter is told by. Does not
+belong here: what it then does.
+"""
+
+from __future__ import annotations
+
+from coflux.model import Cached, Returned
+from coflux.server.core import caching, scheduling, waiting
+from coflux.server.core.agenda import Waiter
+from coflux.server.core.changes import RunFinished
+from coflux.server.core.entities import Execution, Run
+from coflux.server.core.turn import Turn
+
+
+def settle(turn: Turn) -> None:
+    """Go on until nothing that ended has waiters left."""
+    while turn.ended:
+        execution = turn.ended.popleft()
+        _offer_to_parents(turn, execution)
+        # Followers first: a link that breaks now leads the others elsewhere (CA-9).
+        waiters = sorted(turn.agenda.waiters.pop(execution.id, {}), key=_is_no_follower)
+        for waiter in waiters:
+            attach(turn, waiter)
+        if isinstance(execution.result, Cached) and execution.link_successor is None:
+            caching.follow(turn, execution, execution.result.execution)
+        finish(turn, execution.run)
+
+
+def attach(turn: Turn, waiter: Waiter) -> None:
+    """Have a waiter wait where its handle leads now, or tell it."""
+    end_id, end = turn.state.end_of(waiter.handle)
+    if end is not None and end.result is None:
+        turn.agenda.watch(end_id, waiter)
+    else:
+        _tell(turn, waiter, end)
+
+
+def finish(turn: Turn, run: Run) -> None:
+    """Record that a run is finished, when it is (RS-6)."""
+    if run.unfinished or run.status is not None:
+        return
+    latest = run.steps[1].latest(run.environment) or run.steps[1].executions[-1]
+    end_id, end = turn.state.end_of(latest.id)
+    if end is not None and end.result is None:
+        turn.agenda.watch(end_id, Waiter("run", run.id, 0, latest.id))
+        return
+    turn.record(RunFinished(run.id, turn.state.run_status(run), turn.now))
+
+
+def _is_no_follower(waiter: Waiter) -> bool:
+    return waiter.kind != "follow"
+
+
+def _tell(turn: Turn, waiter: Waiter, end: Execution | None) -> None:
+    if waiter.kind == "client":
+        waiting.answer_client(turn, waiter)
+    elif waiter.kind == "run":
+        run = turn.state.runs.get(waiter.id)
+        if run is not None:
+            finish(turn, run)
+    else:
+        execution = turn.state.executions.get(waiter.id)
+        if execution is not None:
+            _tell_execution(turn, waiter, execution, end)
+
+
+def _tell_execution(
+    turn: Turn, waiter: Waiter, execution: Execution, end: Execution | None
+) -> None:
+    if waiter.kind == "wait":
+        waiting.told(turn, execution, waiter.key, waiter.handle)
+    elif waiter.kind == "gate":
+        scheduling.gate_opened(turn, execution, waiter.handle)
+    else:
+        caching.settle_follower(turn, execution, end.result if end is not None else None)
+
+
+def _offer_to_parents(turn: Turn, execution: Execution) -> None:
+    """Let running parents know the value with their next answer, ahead of being asked."""
+    if not isinstance(execution.result, Returned):
+        return
+    for parent_id in execution.step.parents:
+        parent = turn.state.executions.get(parent_id)
+        if parent is not None and parent.result is None and execution.id in parent.children:
+            parent.fresh[execution.id] = None

@@ -1,0 +1,443 @@
+"""What is so: live runs, all environments, manifests, sessions, and small indexes of history.
+
+`apply(change)` is the only mutation. It takes a fact as it is, never asks whether it should be, and
+works the same for a fact just decided and for one read from the store after a restart. Belongs
+here: facts, and lookups that follow them. Does not belong here: policy; anything that exists only
+to find the next thing to do (that is `agenda`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from coflux.model import LINKS, Returned, run_of
+from coflux.server.core import changes as c
+from coflux.server.core.entities import (
+    AssetRecord,
+    CacheEntry,
+    CacheNote,
+    Environment,
+    Execution,
+    Run,
+    Session,
+    Step,
+    Wait,
+    attempts,
+)
+from coflux.server.core.statuses import Process, Trigger, next_status
+
+#: Newest entries of a namespace that a miss is compared with (CA-12).
+NEAREST = 100
+
+
+class State:
+    """Everything the core knows; dicts keep order, so the same facts give the same state."""
+
+    def __init__(self) -> None:
+        self.environments: dict[str, Environment] = {}
+        self.sessions: dict[str, Session] = {}
+        self.runs: dict[str, Run] = {}
+        self.executions: dict[str, Execution] = {}
+        #: Runs by (environment, idempotency key): run, fingerprint, created_at (SU-4).
+        self.idempotency: dict[tuple[str, str], tuple[str, bytes, int]] = {}
+        #: Runs by family: the run at the top of the spawns -> all below it, itself included.
+        self.families: dict[str, dict[str, None]] = {}
+        self.cache: dict[tuple[str, bytes], dict[str, CacheEntry]] = {}
+        self.namespaces: dict[str, dict[str, CacheEntry]] = {}
+        #: Executions that no longer serve lookups (CA-13).
+        self.forgotten: dict[str, None] = {}
+        self.assets: dict[str, AssetRecord] = {}
+        self.asset_ids: dict[str, str] = {}
+        self.order = 0
+
+    # --- lookups -------------------------------------------------------------------------------
+
+    def environment_named(self, name: str) -> Environment | None:
+        """The environment with that name that is not archived (ID-5)."""
+        return next(
+            (e for e in self.environments.values() if e.name == name and e.state != "archived"),
+            None,
+        )
+
+    def lineage(self, environment: str) -> list[str]:
+        """The environment and its ancestors, nearest first; guarded against circles (EV-3)."""
+        line: list[str] = []
+        id: str | None = environment
+        while id is not None and id not in line and id in self.environments:
+            line.append(id)
+            id = self.environments[id].base
+        return line
+
+    def is_active(self, environment: str) -> bool:
+        """Whether work may start there."""
+        return self.environments[environment].state == "active"
+
+    def step(self, run: str, number: int) -> Step | None:
+        """A step by its numbers."""
+        found = self.runs.get(run)
+        return found.steps.get(number) if found else None
+
+    def next_of(self, execution: Execution) -> str | None:
+        """The execution that its result leads on to, if any."""
+        if execution.link_successor is not None:
+            return execution.link_successor
+        if execution.successor is not None:
+            return execution.successor
+        if isinstance(execution.result, LINKS):
+            return execution.result.execution
+        return None
+
+    def end_of(self, id: str) -> tuple[str, Execution | None]:
+        """Where the links of an execution lead: its id, and itself unless it is only in the store.
+
+        What is only in the store is finished.
+        """
+        while True:
+            execution = self.executions.get(id)
+            if execution is None:
+                return id, None
+            following = self.next_of(execution) if execution.result is not None else None
+            if following is None:
+                return id, execution
+            id = following
+
+    def is_resolved(self, id: str) -> bool:
+        """Whether following links ends at a final result."""
+        end = self.end_of(id)[1]
+        return end is None or end.result is not None
+
+    def run_status(self, run: Run) -> str:
+        """The status of a run from its initial step's latest attempt (RS-6)."""
+        latest = run.steps[1].latest(run.environment) or run.steps[1].executions[-1]
+        id, end = self.end_of(latest.id)
+        if end is None:
+            return self._stored_status(id)
+        if end.result is None:
+            if end.status == "queued":
+                return "suspended" if end.origin == "resume" else "queued"
+            return "running"
+        if isinstance(end.result, Returned):
+            return "succeeded"
+        return "cancelled" if end.result.__struct_config__.tag == "cancelled" else "failed"
+
+    def _stored_status(self, id: str) -> str:
+        # Only values in the cache index may be linked to without being in memory.
+        return "succeeded"
+
+    def cached(self, environment: str, key: bytes) -> Iterator[CacheEntry]:
+        """Entries with that key in one environment, newest first."""
+        return reversed(list(self.cache.get((environment, key), {}).values()))
+
+    def ancestors(self, execution: str | None) -> Iterator[str]:
+        """An execution's parents, across spawns, nearest first."""
+        while execution is not None:
+            yield execution
+            found = self.executions.get(execution)
+            if found is None:
+                return
+            execution = found.step.parent or found.run.parent
+
+    # --- facts ---------------------------------------------------------------------------------
+
+    def apply(self, change: c.Change) -> None:
+        """Take in one fact."""
+        _APPLY[type(change)](self, change)
+
+    def load(self, facts: Iterable[c.Change]) -> None:
+        """Take in facts read from the store."""
+        for fact in facts:
+            self.apply(fact)
+
+    def evict(self, root: str) -> None:
+        """Forget the runs of a family; the store still has them. Changes no outcome."""
+        for run_id in self.families.pop(root, {}):
+            run = self.runs.pop(run_id)
+            for execution in attempts(run):
+                del self.executions[execution.id]
+                self._pin(execution, -1)
+
+    def _pin(self, execution: Execution, by: int) -> None:
+        """Count a link between families, which keeps the other in memory."""
+        target = self.next_of(execution) if execution.result is not None else None
+        run = self.runs.get(run_of(target)) if target else None
+        if run is not None and run.root != execution.run.root:
+            self.runs[run.root].pins += by
+
+    def _environment(self, x: c.EnvironmentSet) -> None:
+        known = self.environments.get(x.environment)
+        if known is None:
+            self.environments[x.environment] = Environment(x.environment, x.name, x.base, x.state)
+            return
+        known.name, known.base, known.state = x.name, x.base, x.state
+
+    def _manifest(self, x: c.ManifestSet) -> None:
+        manifests = self.environments[x.environment].manifests
+        manifests.pop(x.repository, None)
+        if x.definitions is not None:
+            manifests[x.repository] = {d.name: d for d in x.definitions}
+
+    def _forgotten(self, x: c.CacheForgotten) -> None:
+        for execution in x.executions:
+            self.forgotten[execution] = None
+            self._uncache(execution)
+
+    def _session(self, x: c.SessionOpened) -> None:
+        self.sessions[x.session] = Session(x.session, x.environment, x.token_hash, x.at)
+
+    def _incarnation(self, x: c.IncarnationSet) -> None:
+        if x.session in self.sessions:
+            self.sessions[x.session].incarnation = x.incarnation
+
+    def _connected(self, x: c.Connected) -> None:
+        session = self.sessions[x.session]
+        session.lost_at = x.lost_at
+        session.connection = x.hello.connection if x.hello else None
+        if x.hello is not None:
+            session.describe(x.hello)
+
+    def _announced(self, x: c.Announced) -> None:
+        self.sessions[x.session].host_repositories(x.repositories)
+
+    def _drained(self, x: c.Drained) -> None:
+        self.sessions[x.session].draining = True
+
+    def _acknowledged(self, x: c.Acknowledged) -> None:
+        self.sessions[x.session].unacknowledged.pop(x.execution, None)
+
+    def _session_ended(self, x: c.SessionEnded) -> None:
+        session = self.sessions.pop(x.session, None)
+        for execution in session.held.values() if session else ():
+            if execution.result is not None:
+                execution.process = Process.GONE
+
+    def _run(self, x: c.RunCreated) -> None:
+        run = Run(x.run, x.environment, x.repository, x.target, x.at)
+        run.by, run.parent, run.root = x.by, x.parent, x.root or x.run
+        run.memo, run.requires, run.priority = x.memo, x.requires, x.priority
+        run.idempotency_key, run.fingerprint = x.idempotency_key, x.fingerprint
+        self.runs[x.run] = run
+        self.families.setdefault(run.root, {})[x.run] = None
+        if x.idempotency_key is not None:
+            key = (x.environment, x.idempotency_key)
+            self.idempotency[key] = (x.run, x.fingerprint, x.at)
+
+    def _step(self, x: c.StepCreated) -> None:
+        run = self.runs[x.run]
+        step = Step(run, x.step, x.submission, x.parent)
+        step.created_at = x.at
+        step.memo_key, step.arguments_note = x.memo_key, x.memo_note
+        run.steps[x.step] = step
+        if x.memo_key is not None:
+            run.memos.setdefault(x.memo_key, []).append(step)
+        execution = self._add(step, x.environment, x.at)
+        execution.due_at = x.due_at
+        group = x.submission.group
+        self._adopt(x.parent, execution.id, group.number if group else None, x.request)
+
+    def _adopt(
+        self, parent: str | None, child: str, group: int | None, request: tuple[int, int] | None
+    ) -> None:
+        execution = self.executions.get(parent) if parent else None
+        if execution is None:
+            return
+        execution.children.setdefault(child, group)
+        if request is not None:
+            execution.requests.setdefault(request[0], []).append(child)
+
+    def _child(self, x: c.ChildJoined) -> None:
+        self._adopt(x.parent, x.child, x.group, x.request)
+        child = self.executions.get(x.child)
+        if child is not None and x.parent not in child.step.parents:
+            child.step.parents.append(x.parent)
+
+    def _group(self, x: c.GroupNamed) -> None:
+        self.executions[x.execution].groups.setdefault(x.group, x.name)
+
+    def _add(self, step: Step, environment: str, at: int) -> Execution:
+        self.order += 1
+        execution = Execution(step, len(step.executions) + 1, environment, at)
+        execution.order = self.order
+        step.executions.append(execution)
+        self.executions[execution.id] = execution
+        step.run.unfinished[execution.id] = execution
+        step.run.status = None
+        return execution
+
+    def _execution(self, x: c.ExecutionCreated) -> None:
+        run, number, _ = x.execution.split(":")
+        execution = self._add(self.runs[run].steps[int(number)], x.environment, x.at)
+        execution.origin, execution.due_at, execution.by = x.origin, x.due_at, x.by
+        execution.predecessor, execution.retries_used = x.predecessor, x.retries_used
+        execution.gate, execution.gate_first = x.gate, x.gate_first
+        execution.required_code, execution.reuse = x.code, x.reuse
+
+    def _cache(self, x: c.CacheChecked) -> None:
+        execution = self.executions[x.execution]
+        note = execution.cache = CacheNote(x.key, x.namespace, x.parts)
+        note.outcome, note.source, note.detail = x.outcome, x.source, x.detail
+        if x.key is not None and x.source is None and x.execution not in self.forgotten:
+            self.add_cache_entry(execution.id, execution.environment, note, execution.order)
+
+    def add_cache_entry(
+        self, execution: str, environment: str, note: CacheNote, order: int
+    ) -> CacheEntry:
+        """Index an execution that may serve lookups of its key."""
+        assert note.key is not None
+        entries = self.cache.setdefault((environment, note.key), {})
+        if execution in entries:  # a finished run read again: its entry was there all the time
+            return entries[execution]
+        entry = CacheEntry(execution, environment, note.key, note.namespace, order)
+        entry.parts = note.parts
+        entries[execution] = entry
+        newest = self.namespaces.setdefault(note.namespace, {})
+        newest[execution] = entry
+        while len(newest) > NEAREST:
+            del newest[next(iter(newest))]
+        return entry
+
+    def _uncache(self, id: str) -> None:
+        execution = self.executions.get(id)
+        for entries in [e for e in self.cache.values() if id in e] if execution is None else ():
+            del entries[id]
+        note = execution.cache if execution else None
+        if execution is not None and note is not None and note.key is not None:
+            self.cache.get((execution.environment, note.key), {}).pop(id, None)
+
+    def _assigned(self, x: c.Assigned) -> None:
+        execution = self.executions[x.execution]
+        execution.status = next_status(execution.status, Trigger.ASSIGNED)
+        execution.process = Process.ALIVE
+        execution.assigned_to, execution.assigned_at = x.session, x.at
+        session = self.sessions.get(x.session)
+        if session is not None:
+            session.held[x.execution] = execution
+            session.unacknowledged[x.execution] = None
+
+    def _started(self, x: c.Started) -> None:
+        execution = self.executions[x.execution]
+        execution.status = next_status(execution.status, Trigger.STARTED)
+        execution.started_at = x.at
+        session = self.sessions.get(execution.assigned_to or "")
+        if session is not None:
+            session.unacknowledged.pop(x.execution, None)
+
+    def _code(self, x: c.CodeRecorded) -> None:
+        execution = self.executions[x.execution]
+        execution.code = x.code
+        note = execution.cache
+        if note is not None and note.key is not None:
+            entry = self.cache.get((execution.environment, note.key), {}).get(x.execution)
+            if entry is not None:
+                entry.code = x.code
+
+    def _blocked(self, x: c.Blocked) -> None:
+        execution = self.executions[x.execution]
+        execution.status = next_status(execution.status, Trigger.BLOCKED)
+        session = self.sessions.get(execution.assigned_to or "")
+        if session is not None:
+            session.blocked[x.execution] = execution
+
+    def _unblocked(self, x: c.Unblocked) -> None:
+        execution = self.executions[x.execution]
+        execution.status = next_status(execution.status, Trigger.UNBLOCKED)
+        session = self.sessions.get(execution.assigned_to or "")
+        if session is not None:
+            session.blocked.pop(x.execution, None)
+
+    def _depended(self, x: c.Depended) -> None:
+        self.executions[x.execution].dependencies.update(dict.fromkeys(x.on))
+
+    def _result(self, x: c.ResultRecorded) -> None:
+        execution = self.executions[x.execution]
+        execution.result, execution.ended_at = x.result, x.at
+        execution.successor, execution.by, execution.reason = x.successor, x.by, x.reason
+        execution.status = next_status(execution.status, Trigger.RESULT)
+        execution.process = Process(x.process)
+        execution.waits.clear()
+        execution.fresh.clear()
+        execution.run.unfinished.pop(x.execution, None)
+        self._pin(execution, 1)
+        self._release(execution)
+        self._settle_cache(execution, x.at)
+
+    def _release(self, execution: Execution) -> None:
+        """Give back what it held of its session; a process being stopped keeps the slot (ST-5)."""
+        session = self.sessions.get(execution.assigned_to or "")
+        if session is None:
+            return
+        session.blocked.pop(execution.id, None)
+        session.resuming.pop(execution.id, None)
+        session.unacknowledged.pop(execution.id, None)
+        if execution.process is not Process.STOPPING:
+            session.held.pop(execution.id, None)
+
+    def _settle_cache(self, execution: Execution, at: int) -> None:
+        note = execution.cache
+        if note is None or note.key is None:
+            return
+        entry = self.cache.get((execution.environment, note.key), {}).get(execution.id)
+        if entry is None:
+            return
+        if isinstance(execution.result, Returned):
+            entry.value_at, entry.code = at, execution.code
+        else:
+            self._uncache(execution.id)
+
+    def _link(self, x: c.LinkSucceeded) -> None:
+        execution = self.executions[x.execution]
+        self._pin(execution, -1)
+        execution.link_successor = x.successor
+
+    def _process(self, x: c.ProcessEnded) -> None:
+        execution = self.executions[x.execution]
+        execution.process = Process.GONE
+        self._release(execution)
+
+    def _asset(self, x: c.AssetRecorded) -> None:
+        if x.asset not in self.assets:
+            self.assets[x.asset] = AssetRecord(x.asset, x.digest, x.manifest, x.execution)
+            self.asset_ids[x.digest] = x.asset
+
+    def _checkpoint(self, x: c.CheckpointSaved) -> None:
+        execution = self.executions[x.execution]
+        execution.step.checkpoints.append((execution, x.arguments))
+
+    def _finished(self, x: c.RunFinished) -> None:
+        self.runs[x.run].status = x.status
+
+    def open_wait(self, execution: Execution, wait: Wait) -> None:
+        """Remember an open wait; like the session's connection it is told anew by the agent."""
+        execution.waits[wait.key] = wait
+
+
+_APPLY: dict[type[c.Change], Callable[[State, Any], None]] = {
+    c.EnvironmentSet: State._environment,
+    c.ManifestSet: State._manifest,
+    c.CacheForgotten: State._forgotten,
+    c.SessionOpened: State._session,
+    c.IncarnationSet: State._incarnation,
+    c.SessionEnded: State._session_ended,
+    c.Connected: State._connected,
+    c.Announced: State._announced,
+    c.Drained: State._drained,
+    c.Acknowledged: State._acknowledged,
+    c.RunCreated: State._run,
+    c.StepCreated: State._step,
+    c.ChildJoined: State._child,
+    c.GroupNamed: State._group,
+    c.ExecutionCreated: State._execution,
+    c.CacheChecked: State._cache,
+    c.Assigned: State._assigned,
+    c.Started: State._started,
+    c.CodeRecorded: State._code,
+    c.Blocked: State._blocked,
+    c.Unblocked: State._unblocked,
+    c.Depended: State._depended,
+    c.ResultRecorded: State._result,
+    c.LinkSucceeded: State._link,
+    c.ProcessEnded: State._process,
+    c.AssetRecorded: State._asset,
+    c.CheckpointSaved: State._checkpoint,
+    c.RunFinished: State._finished,
+}

@@ -1,0 +1,280 @@
+"""Running code that waits for outcomes (WA): opening, answering, resuming, suspending.
+
+Belongs here: waits of executions and of clients. Does not belong here: finding out that a handle is
+resolved (`settling`), gates of queued executions (`scheduling`).
+"""
+
+from __future__ import annotations
+
+from coflux.model import Returned, Suspended
+from coflux.server.core import results
+from coflux.server.core.agenda import Waiter
+from coflux.server.core.changes import Blocked, Depended, ExecutionCreated, Unblocked
+from coflux.server.core.effects import Answer, Expire, Outcome
+from coflux.server.core.entities import Execution, Session, Wait
+from coflux.server.core.events import (
+    Caller,
+    Code,
+    OutcomeAwaited,
+    OutcomeUnawaited,
+    SuspensionRequested,
+    WaitRequested,
+)
+from coflux.server.core.state import State
+from coflux.server.core.statuses import Status
+from coflux.server.core.turn import Turn
+
+#: Outcomes of other children that travel with an answer.
+AHEAD = 256
+
+
+def owned(turn: Turn, to: Code) -> Execution | None:
+    """The execution that a request comes from; None (and refused) when it may not ask (ST-6)."""
+    execution = turn.state.executions.get(to.execution)
+    if execution is None or execution.assigned_to != to.session:
+        turn.refuse(to, "not_found", f"execution {to.execution} is not held by this session")
+        return None
+    if execution.result is not None:
+        turn.refuse(to, "conflict", f"execution {to.execution} has ended")
+        return None
+    return execution
+
+
+def requested(turn: Turn, event: WaitRequested) -> None:
+    """Running code waits (T9)."""
+    execution = owned(turn, event.to)
+    if execution is None:
+        return
+    unknown = next((h for h in event.handles if not _exists(turn.state, h)), None)
+    if unknown is not None:
+        turn.refuse(event.to, "not_found", f"there is no execution {unknown}")
+        return
+    circle = _circle(turn.state, execution, event)
+    if circle:
+        turn.refuse(event.to, "cycle", "waiting here would close a circle: " + " → ".join(circle))
+        return
+    _depend(turn, execution, event.handles)
+    wait = Wait(event.to.key, event.handles)
+    wait.first, wait.suspend = event.first, event.suspend
+    wait.cancel_remaining = event.cancel_remaining
+    begin(turn, execution, wait, event.timeout_ms)
+
+
+def begin(turn: Turn, execution: Execution, wait: Wait, timeout_ms: int | None = None) -> None:
+    """Answer at once what can be, else open the wait."""
+    drop(turn, execution, wait.key)
+    wait.left = {h: None for h in wait.handles if not turn.state.is_resolved(h)}
+    if _is_over(wait):
+        _answer(turn, execution, wait)
+    elif timeout_ms is not None and timeout_ms <= 0:
+        _expire(turn, execution, wait)
+    else:
+        _open(turn, execution, wait, timeout_ms)
+
+
+def drop(turn: Turn, execution: Execution, key: int) -> None:
+    """Forget a wait that is asked again after a reconnect."""
+    old = execution.waits.pop(key, None)
+    if old is not None:
+        for handle in old.left:
+            results.forget_wait(turn, execution, key, handle)
+
+
+def told(turn: Turn, execution: Execution, key: int, handle: str) -> None:
+    """A handle of an open wait is resolved."""
+    wait = execution.waits.get(key)
+    if wait is None or wait.is_done:
+        return
+    wait.left.pop(handle, None)
+    if _is_over(wait):
+        _complete(turn, execution, wait)
+
+
+def expired(turn: Turn, execution: Execution, key: int) -> None:
+    """The time of an open wait is up."""
+    wait = execution.waits.get(key)
+    if wait is None or wait.is_done or wait.deadline is None or wait.deadline > turn.now:
+        return
+    wait.expired = True
+    if wait.suspend:
+        suspend(turn, execution, turn.now, tuple(wait.left), wait.first)
+    else:
+        _complete(turn, execution, wait)
+
+
+def resume(turn: Turn, session: Session) -> None:
+    """Give answers whose executions have a slot again, before any new assignment (T10)."""
+    while session.resuming and session.is_free:
+        execution = turn.state.executions[next(iter(session.resuming))]
+        del session.resuming[execution.id]
+        _release(turn, execution)
+
+
+def suspension_requested(turn: Turn, event: SuspensionRequested) -> None:
+    """Running code suspends of its own will (WA-4)."""
+    execution = owned(turn, event.to)
+    if execution is not None:
+        suspend(turn, execution, turn.now + max(0, event.delay_ms), ())
+
+
+def suspend(
+    turn: Turn, execution: Execution, due_at: int, gate: tuple[str, ...], first: bool = False
+) -> None:
+    """End the attempt; the next goes on when due and when what it waits for is resolved (T15)."""
+    attempt = ExecutionCreated(
+        execution.step.next_id(), execution.environment, "resume", due_at, turn.now,
+        predecessor=execution.id, retries_used=execution.retries_used, gate=gate,
+        gate_first=first, reuse=execution.reuse,
+    )  # fmt: skip
+    results.stop(turn, execution, Suspended(), successor=attempt.execution, now=True)
+    results.create(turn, attempt)
+
+
+def awaited(turn: Turn, event: OutcomeAwaited) -> None:
+    """A client waits for an outcome; it is told now or later."""
+    if not _exists(turn.state, event.execution):
+        turn.refuse(event.to, "not_found", f"there is no execution {event.execution}")
+        return
+    waiter = Waiter("client", event.to.by, event.to.token, event.execution)
+    end_id, end = turn.state.end_of(event.execution)
+    if end is not None and end.result is None:
+        turn.agenda.watch(end_id, waiter)
+        turn.agenda.clients[event.to.token] = waiter
+    else:
+        answer_client(turn, waiter)
+
+
+def unawaited(turn: Turn, event: OutcomeUnawaited) -> None:
+    """A client does not wait any more."""
+    waiter = turn.agenda.clients.pop(event.token, None)
+    if waiter is not None:
+        turn.agenda.unwatch(turn.state.end_of(waiter.handle)[0], waiter)
+
+
+def answer_client(turn: Turn, waiter: Waiter) -> None:
+    """Tell a client."""
+    turn.agenda.clients.pop(waiter.key, None)
+    turn.send(Answer(Caller(waiter.key, waiter.id), (outcome(turn.state, waiter.handle),)))
+
+
+def outcome(state: State, handle: str) -> Outcome:
+    """Where a resolved handle leads."""
+    id, end = state.end_of(handle)
+    return Outcome(handle, id, end.result if end is not None else None)
+
+
+def _exists(state: State, handle: str) -> bool:
+    return handle in state.executions
+
+
+def _depend(turn: Turn, execution: Execution, handles: tuple[str, ...]) -> None:
+    new = tuple(dict.fromkeys(h for h in handles if h not in execution.dependencies))
+    if new:
+        turn.record(Depended(execution.id, new, turn.now))
+
+
+def _is_over(wait: Wait) -> bool:
+    return not wait.left or (wait.first and len(wait.left) < len(set(wait.handles)))
+
+
+def _open(turn: Turn, execution: Execution, wait: Wait, timeout_ms: int | None) -> None:
+    if timeout_ms is not None:
+        wait.deadline = turn.now + timeout_ms
+        turn.agenda.at(wait.deadline, "wait", execution.id, wait.key)
+    turn.state.open_wait(execution, wait)
+    for handle in wait.left:
+        end_id = turn.state.end_of(handle)[0]
+        turn.agenda.watch(end_id, Waiter("wait", execution.id, wait.key, handle))
+    if execution.status is not Status.WAITING:
+        turn.record(Blocked(execution.id, turn.now))
+        turn.agenda.stirred[execution.environment] = None
+
+
+def _complete(turn: Turn, execution: Execution, wait: Wait) -> None:
+    """Answer now if other waits stay open, else when a slot is free (WA-9)."""
+    wait.is_done = True
+    session = turn.state.sessions.get(execution.assigned_to or "")
+    if session is None or any(not w.is_done for w in execution.waits.values()):
+        _close(turn, execution, wait)
+        return
+    session.resuming[execution.id] = None
+    resume(turn, session)
+
+
+def _release(turn: Turn, execution: Execution) -> None:
+    turn.record(Unblocked(execution.id, turn.now))
+    for wait in list(execution.waits.values()):
+        _close(turn, execution, wait)
+
+
+def _close(turn: Turn, execution: Execution, wait: Wait) -> None:
+    for handle in wait.left:
+        results.forget_wait(turn, execution, wait.key, handle)
+    execution.waits.pop(wait.key, None)
+    if wait.expired:
+        _expire(turn, execution, wait)
+    else:
+        _answer(turn, execution, wait)
+
+
+def _expire(turn: Turn, execution: Execution, wait: Wait) -> None:
+    if wait.suspend:
+        suspend(turn, execution, turn.now, tuple(wait.left), wait.first)
+    else:
+        turn.send(Expire(Code(execution.assigned_to or "", execution.id, wait.key)))
+
+
+def _answer(turn: Turn, execution: Execution, wait: Wait) -> None:
+    resolved = [h for h in wait.handles if turn.state.is_resolved(h)]
+    chosen = resolved[:1] if wait.first else resolved
+    to = Code(execution.assigned_to or "", execution.id, wait.key)
+    outcomes = tuple(outcome(turn.state, h) for h in dict.fromkeys(chosen))
+    for handle in chosen:
+        execution.fresh.pop(handle, None)
+    turn.send(Answer(to, outcomes, wait.executions, _ahead(turn.state, execution)))
+
+
+def _ahead(state: State, execution: Execution) -> tuple[Outcome, ...]:
+    if not execution.fresh:
+        return ()
+    told = list(execution.fresh)[:AHEAD]
+    for id in told:
+        del execution.fresh[id]
+    outcomes = [outcome(state, id) for id in told]
+    return tuple(o for o in outcomes if isinstance(o.result, Returned) and o.execution == o.handle)
+
+
+def _circle(state: State, execution: Execution, event: WaitRequested) -> list[str]:
+    """The ids of the circle that this wait would close (WA-11), or nothing."""
+    seen: dict[str, str] = {}
+    todo = []
+    for handle in event.handles:
+        id, end = state.end_of(handle)
+        if end is not None and end.result is None:
+            seen.setdefault(id, execution.id)
+            todo.append(id)
+    while todo:
+        id = todo.pop()
+        if id == execution.id:
+            return _path(seen, id)
+        for following in _waits_for(state, id):
+            if following not in seen:
+                seen[following] = id
+                todo.append(following)
+    return []
+
+
+def _path(seen: dict[str, str], id: str) -> list[str]:
+    path = [id]
+    while seen[path[-1]] != id:
+        path.append(seen[path[-1]])
+    return [id, *reversed(path)]
+
+
+def _waits_for(state: State, id: str) -> list[str]:
+    execution = state.executions.get(id)
+    if execution is None:
+        return []
+    handles = [h for wait in execution.waits.values() for h in wait.left]
+    ends = [state.end_of(h) for h in [*handles, *execution.gate]]
+    return [id for id, end in ends if end is not None and end.result is None]
