@@ -1,0 +1,55 @@
+"""`coflux agents`: who is connected. Nothing else belongs here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from coflux.cli.options import Invocation, common
+from coflux.cli.output import emit, table
+
+
+@click.command()
+@common
+def agents(call: Invocation) -> None:
+    """Show the agents and what they do."""
+    found = call.client.agents()
+    if call.as_json:
+        emit(found)
+        return
+    rows = (
+        (
+            a["session"],
+            "connected" if a["connected"] else "away",
+            f"{_count(a.get('running'))}/{a['concurrency']}",
+            ", ".join(_repositories(a.get("targets"))) or "any (generic)",
+            _tags(a.get("provides")),
+            _tags(a.get("accepts")),
+        )
+        for a in found
+    )
+    columns = ("session", "state", "running", "repositories", "provides", "accepts")
+    empty = (
+        f"No agent is connected to {call.config.environment};"
+        f" start one with `coflux agent -e {call.config.environment} REPOSITORY`."
+    )
+    table(columns, rows, empty)
+
+
+def _count(running: Any) -> int:
+    return running if isinstance(running, int) else len(running or ())
+
+
+def _repositories(targets: Any) -> list[str]:
+    """Repositories of targets, which come as {repository: names} or as `repository/name`."""
+    if isinstance(targets, dict):
+        return sorted(targets)
+    return sorted({str(target).partition("/")[0] for target in targets or ()})
+
+
+def _tags(tags: Any) -> str:
+    pairs = (tags or {}).items()
+    return " ".join(
+        f"{k}:{','.join(map(str, v)) if isinstance(v, list) else 'any'}" for k, v in pairs
+    )

@@ -1,0 +1,106 @@
+"""Waiting for a run on the terminal: a live tree, or plain lines in a pipe, then the outcome.
+
+Belongs here: what commands that wait have in common, to the exit code. Does not belong here: how
+the tree looks (`tree`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from coflux.cli.output import duration, emit, is_terminal, note, outcome_lines, status
+
+if TYPE_CHECKING:
+    from coflux.client import Client, Run
+    from coflux.client.outcome import Outcome
+    from coflux.client.views import Attempt, RunView, Step
+
+
+def wait_for_run(run: Run, *, as_json: bool) -> int:
+    """Show the run until its outcome is there, print that, and give the exit code."""
+    try:
+        if as_json:
+            outcome = run.client.wait_outcome(run.id)
+            emit({**run.submitted, "status": outcome.status, "result": outcome.shown()})
+            return exit_code(outcome)
+        show(run)
+        outcome = run.client.wait_outcome(run.id)
+    except KeyboardInterrupt:
+        return detached(run.id)
+    print_outcome(outcome)
+    return exit_code(outcome)
+
+
+def show(run: Run) -> None:
+    """Show a run live until its outcome is there."""
+    if is_terminal():
+        from coflux.cli.tree import show_live
+
+        show_live(run.follow())
+    else:
+        _print_lines(run)
+
+
+def wait_for_result(client: Client, id: str, *, timeout: float | None = None) -> Outcome:
+    """Wait for the outcome of a run, step or execution, without showing anything meanwhile."""
+    return client.wait_outcome(id, timeout)
+
+
+def print_outcome(outcome: Outcome) -> None:
+    """The value on stdout; for anything else the error, on stderr."""
+    for line in outcome_lines(outcome.body):
+        click.echo(line, err=outcome.kind != "value")
+
+
+def exit_code(outcome: Outcome) -> int:
+    """0 for a value, 1 for any other outcome."""
+    return 0 if outcome.kind == "value" else 1
+
+
+def detached(id: str) -> int:
+    """Say how to come back to a run after Ctrl-C; the run goes on."""
+    note(
+        f"\n{id} goes on. `coflux runs result {id}` waits for it again,"
+        f" `coflux runs cancel {id}` ends it."
+    )
+    return 130
+
+
+# --- plain lines ------------------------------------------------------------------------------
+
+
+def _print_lines(run: Run) -> None:
+    """One line when the run begins, one for each attempt that ended, one when the run ends."""
+    seen: set[str] = set()
+    view: RunView | None = None
+    for view in run.follow():
+        if not seen:
+            seen.add(view.run)
+            click.echo(f"{view.run} {view.target} in {view.environment}")
+        for step, attempt in _ended(view, seen):
+            click.echo(_line(step, attempt))
+    if view is not None:
+        click.echo(f"{status(view.status)} {view.run}")
+
+
+def _ended(view: RunView, seen: set[str]) -> list[tuple[Step, Attempt]]:
+    found = []
+    for step in view.steps:
+        for attempt in step.executions:
+            if attempt.result is not None and attempt.execution not in seen:
+                seen.add(attempt.execution)
+                found.append((step, attempt))
+    return sorted(found, key=lambda pair: pair[1].ended_at or 0)
+
+
+def _line(step: Step, attempt: Attempt) -> str:
+    parts = [f"  {status(attempt.status)} {attempt.execution} {step.target}"]
+    if attempt.started_at is not None and attempt.ended_at is not None:
+        parts.append(f"in {duration(attempt.ended_at - attempt.started_at)}")
+    result: dict[str, Any] = attempt.result or {}
+    error = result.get("error")
+    if isinstance(error, dict):
+        parts.append(f"({str(error.get('message', '')).partition(chr(10))[0]})")
+    return " ".join(parts)
