@@ -225,9 +225,14 @@ def _quoted(text: str) -> str:
 def runtime_directory() -> Path:
     """Where servers of this user leave their runtime files."""
     # platformdirs costs more than the rest of this module; many commands have no need of it.
+    import warnings
+
     from platformdirs import user_runtime_dir
 
-    return Path(user_runtime_dir("coflux"))
+    with warnings.catch_warnings():
+        # Without XDG_RUNTIME_DIR it says that it takes a folder in /tmp, on every call.
+        warnings.simplefilter("ignore")
+        return Path(user_runtime_dir("coflux"))
 
 
 def running_servers(data_dir: Path | None = None) -> list[RunningServer]:

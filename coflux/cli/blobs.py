@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 
 from coflux.cli.options import Invocation, common
 from coflux.cli.output import emit
-
-_CHUNK = 1024 * 1024
 
 
 @click.group()
@@ -26,15 +21,19 @@ def blobs() -> None:
 @common
 def get(call: Invocation, sha256: str, to: Path | None) -> None:
     """Write the blob SHA256 to stdout, or to a new file."""
-    if to is not None and to.exists():
-        raise click.UsageError(f"{to} exists already; name another file.")
-    pieces = call.client.fetch_blob(sha256)
+    from coflux.blobs import copy
+
     if to is None:
-        _copy(pieces, click.get_binary_stream("stdout"))
+        if call.as_json:
+            raise click.UsageError("--json needs --to FILE; stdout has room for one of the two.")
+        with call.client.blobs.open(sha256) as reader:
+            copy(reader, click.get_binary_stream("stdout"))
         return
-    written = call.client.save_blob(sha256, to)
+    if to.exists():
+        raise click.UsageError(f"{to} exists already; name another file.")
+    call.client.blobs.fetch_to(sha256, to)
     if call.as_json:
-        emit({"blob": sha256, "path": str(to), "size": written})
+        emit({"blob": sha256, "path": str(to), "size": to.stat().st_size})
 
 
 @blobs.command()
@@ -42,13 +41,8 @@ def get(call: Invocation, sha256: str, to: Path | None) -> None:
 @common
 def put(call: Invocation, file: Path) -> None:
     """Store the content of FILE and print its SHA-256."""
-    key = call.client.store_blob(file)
+    key, size = call.client.blobs.put_file(file)
     if call.as_json:
-        emit({"blob": key, "size": file.stat().st_size})
+        emit({"blob": key, "size": size})
     else:
         click.echo(key)
-
-
-def _copy(pieces: Iterator[bytes], out: BinaryIO) -> None:
-    for piece in pieces:
-        out.write(piece)

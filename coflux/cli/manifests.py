@@ -23,14 +23,14 @@ def register(call: Invocation, repositories: tuple[str, ...]) -> None:
 
     A REPOSITORY is a dotted module, or a path to a .py file.
     """
-    from coflux.cli.repositories import definitions
+    from coflux.cli.repositories import load_manifests
 
-    manifests = dict(map(definitions, repositories))
-    answer = call.client.register(manifests)
+    found = load_manifests(repositories)
+    answer = call.client.register(found)
     if call.as_json:
         emit(answer)
         return
-    for name, targets in manifests.items():
+    for name, targets in found.items():
         names = ", ".join(target.name for target in targets) or "nothing (now archived)"
         click.echo(f"registered {name} in {call.config.environment}: {names}")
 

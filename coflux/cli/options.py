@@ -45,7 +45,13 @@ class Invocation:
         """The configuration with these options as flags."""
         from coflux import config
 
-        return config.resolve(**self.flags)
+        flags = self.flags
+        return config.resolve(
+            host=flags["host"],
+            token=flags["token"],
+            project=flags["project"],
+            environment=flags["environment"],
+        )
 
     @cached_property
     def client(self) -> Client:
@@ -111,8 +117,14 @@ def _no_constant(name: str) -> Any:
 
 # --- kinds of options -------------------------------------------------------------------------
 
+if TYPE_CHECKING:
+    _Parameter = click.ParamType[int]
+else:
+    # Generic only in newer versions of click.
+    _Parameter = click.ParamType
 
-class Duration(click.ParamType):
+
+class Duration(_Parameter):
     """A time such as `90d`, `1h`, `500ms`, or a number of seconds; gives milliseconds."""
 
     name = "duration"

@@ -26,10 +26,19 @@ _FAILED_SHOWN = 5
 def show_live(views: Iterable[RunView], console: Console | None = None) -> RunView | None:
     """Draw each view in place of the last; the last one stays. Gives the last view."""
     view: RunView | None = None
-    with Live(console=console, refresh_per_second=8, vertical_overflow="ellipsis") as live:
-        live.get_renderable = lambda: draw(view) if view is not None else Text("")
-        for view in views:
-            live.refresh()
+
+    def picture() -> Tree | Text:
+        return draw(view) if view is not None else Text("")
+
+    # Drawn anew eight times a second, so that the times of what runs go on.
+    with Live(
+        console=console,
+        get_renderable=picture,
+        refresh_per_second=8,
+        vertical_overflow="ellipsis",
+    ):
+        for latest in views:
+            view = latest
     return view
 
 

@@ -13,13 +13,16 @@ import click
 from coflux.cli.output import duration, emit, is_terminal, note, outcome_lines, status
 
 if TYPE_CHECKING:
-    from coflux.client import Client, Run
+    from coflux.client import Run
     from coflux.client.outcome import Outcome
     from coflux.client.views import Attempt, RunView, Step
 
 
-def wait_for_run(run: Run, *, as_json: bool) -> int:
-    """Show the run until its outcome is there, print that, and give the exit code."""
+def wait_for_run(run: Run, *, as_json: bool, detachable: bool = True) -> int:
+    """Show the run until its outcome is there, print that, and give the exit code.
+
+    Ctrl-C stops the waiting; `detachable` says that the run then goes on.
+    """
     try:
         if as_json:
             outcome = run.client.wait_outcome(run.id)
@@ -28,7 +31,7 @@ def wait_for_run(run: Run, *, as_json: bool) -> int:
         show(run)
         outcome = run.client.wait_outcome(run.id)
     except KeyboardInterrupt:
-        return detached(run.id)
+        return detached(run.id) if detachable else 130
     print_outcome(outcome)
     return exit_code(outcome)
 
@@ -41,11 +44,6 @@ def show(run: Run) -> None:
         show_live(run.follow())
     else:
         _print_lines(run)
-
-
-def wait_for_result(client: Client, id: str, *, timeout: float | None = None) -> Outcome:
-    """Wait for the outcome of a run, step or execution, without showing anything meanwhile."""
-    return client.wait_outcome(id, timeout)
 
 
 def print_outcome(outcome: Outcome) -> None:

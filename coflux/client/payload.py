@@ -7,6 +7,7 @@ Does not belong here: sending them, and the encoding of a value as such (`coflux
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,7 @@ def is_json(value: Any, depth: int = 0) -> bool:
     if kind is int:
         return -(1 << 63) <= value < 1 << 63
     if kind is float:
-        return bool(value - value == 0)
+        return isinstance(value, float) and math.isfinite(value)
     if depth > _NESTING:
         return False
     if kind is list or (kind is tuple and depth == 0):
@@ -194,7 +195,7 @@ def bound_arguments(
         for name, value in stored.items()
         if value.format != "default" and name in signature.parameters
     }
-    return inspect.BoundArguments(signature, decoded)  # type: ignore[arg-type]
+    return inspect.BoundArguments(signature, decoded)
 
 
 def _plain_signature(names: Mapping[str, Value]) -> inspect.Signature:

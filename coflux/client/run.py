@@ -1,6 +1,7 @@
 """A handle to a run, held by a program outside any execution.
 
-Belongs here: waiting for its outcome, looking at it and cancelling it. Does not belong here: HTTP, and how a run is drawn on a terminal or in a notebook.
+Belongs here: waiting for its outcome, looking at it and cancelling it. Does not belong here: HTTP,
+and how a run is drawn on a terminal.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from collections.abc import Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from coflux.client.views import FINISHED, RunView, Step, status_of_kind
-
 from coflux.errors import CofluxError
 
 if TYPE_CHECKING:

@@ -96,6 +96,11 @@ class Transport:
         for connection in idle:
             connection.close()
 
+    def __del__(self) -> None:
+        # A client that is only dropped, as scripts do, leaves no warnings about sockets behind.
+        for connection in self.__dict__.get("_idle", ()):
+            connection.close()
+
     # --- one exchange -------------------------------------------------------------------------
 
     @contextmanager

@@ -18,7 +18,7 @@ class _View(msgspec.Struct, frozen=True):
     """A part of an answer; unknown fields are ignored."""
 
 
-class Attempt(_View):
+class Attempt(_View, frozen=True):
     """One execution of a step."""
 
     execution: str
@@ -48,7 +48,7 @@ class Attempt(_View):
         return int(self.execution.rsplit(":", 1)[-1])
 
 
-class Step(_View):
+class Step(_View, frozen=True):
     """One call in a run, with its attempts, oldest first."""
 
     step: str
@@ -73,7 +73,7 @@ class Step(_View):
         return max(self.executions, key=lambda attempt: attempt.number, default=None)
 
 
-class RunView(_View):
+class RunView(_View, frozen=True):
     """A run with its steps, as it was when asked."""
 
     run: str

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import statistics
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ Day = dict[str, Any]
 
 
 @cf.workflow()
-def report(cities: list[str] = list(CITIES), years: list[int] = list(YEARS)) -> dict[str, Any]:
+def report(cities: Sequence[str] = CITIES, years: Sequence[int] = YEARS) -> dict[str, Any]:
     """Compare the climates of two cities, from daily observations."""
     climates = []
     for city in cities:
@@ -36,10 +37,7 @@ def report(cities: list[str] = list(CITIES), years: list[int] = list(YEARS)) -> 
     comparison = compare(climates)
     chart.result()
     tables.result()
-    return {
-        **comparison,
-        "daylight_hours": {name: hours for name, hours in (s.result() for s in sky)},
-    }
+    return {**comparison, "daylight_hours": dict(each.result() for each in sky)}
 
 
 @cf.task(cache=True)
@@ -59,7 +57,7 @@ def observations(city: str, year: int) -> list[Day]:
         for row in rows
         if row["date"].startswith(str(year))
     ]
-    print(f"{city} {year}: {len(days)} days")
+    cf.log_info("{city} {year}: {days} days", city=city, year=year, days=len(days))
     return days
 
 

@@ -1,0 +1,73 @@
+"""`coflux agent`: start an agent. Nothing else belongs here."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import click
+
+from coflux.cli.options import Duration, Invocation, common, read_tags
+from coflux.cli.output import emit
+
+
+@click.command()
+@click.argument("repositories", metavar="[REPOSITORY]...", nargs=-1)
+@click.option("--dev", is_flag=True, help="As --register --reload; creates the environment.")
+@click.option("--reload", is_flag=True, help="Load the repositories again when their files change.")
+@click.option("--register", is_flag=True, help="Register the workflows when they are loaded.")
+@click.option("--concurrency", type=click.IntRange(min=1), metavar="N",
+              help="Executions at once (default: CPUs + 4, at most 32).")  # fmt: skip
+@click.option("--isolation", type=click.Choice(["fork", "reuse", "spawn"]),
+              help="fork: a fresh process for each execution; reuse: processes stay.")  # fmt: skip
+@click.option("--provides", multiple=True, metavar="K:V",
+              help="Tag that executions may require (repeatable).")  # fmt: skip
+@click.option("--accepts", multiple=True, metavar="K:V",
+              help="Tag that executions must require to be run here (repeatable).")  # fmt: skip
+@click.option("--drain-timeout", type=Duration(), default="120s", show_default=True,
+              metavar="TIME", help="How long what runs may take to end.")  # fmt: skip
+@click.option("--exit-on-stdin-eof", is_flag=True, help="End when stdin does.")
+@common
+def agent(
+    call: Invocation,
+    repositories: tuple[str, ...],
+    dev: bool,
+    reload: bool,
+    register: bool,
+    concurrency: int | None,
+    isolation: str | None,
+    provides: tuple[str, ...],
+    accepts: tuple[str, ...],
+    drain_timeout: int,
+    exit_on_stdin_eof: bool,
+) -> int:
+    """Start an agent that hosts repositories, until Ctrl-C.
+
+    A REPOSITORY is a dotted module, or a path to a .py file. Without one, the agent runs targets
+    that notebooks send (a generic agent).
+    """
+    from coflux.agent.config import AgentConfig
+    from coflux.agent.main import run_agent
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    settings = call.config
+    given: dict[str, Any] = {"concurrency": concurrency, "isolation": isolation}
+    return run_agent(
+        AgentConfig(
+            host=settings.host,
+            token=settings.token,
+            project=settings.project,
+            environment=settings.environment,
+            repositories=repositories,
+            provides=read_tags(provides),
+            accepts=dict(read_tags(accepts)),
+            drain_timeout_s=drain_timeout / 1000,
+            register=register,
+            reload=reload,
+            dev=dev,
+            ends_with_stdin=exit_on_stdin_eof,
+            notice=None if call.as_json else click.echo,
+            ready=(lambda session: emit({"session": session})) if call.as_json else None,
+            **{name: value for name, value in given.items() if value is not None},
+        )
+    )

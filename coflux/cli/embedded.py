@@ -1,0 +1,179 @@
+"""A server and agents that live as long as one command does.
+
+Belongs here: starting them as child processes, finding a server that runs already over the same
+data, and stopping what was started. Does not belong here: what the command does with them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from coflux import config
+from coflux.cli.output import clean
+from coflux.errors import Unavailable
+
+if TYPE_CHECKING:
+    from coflux.cli.options import Invocation
+
+_READY_S = 20.0
+_STOP_S = 10.0
+_LOOK_S = 0.01
+_LOG_LINES = 5
+
+
+class Embedded:
+    """A server to work with for a while; a context manager.
+
+    A server that runs already over the data directory is used and left running; another is
+    started otherwise. Agents started here end with it in either case.
+    """
+
+    def __init__(self, call: Invocation, data_dir: Path, *, verbose: bool = False) -> None:
+        self._call = call
+        self._data_dir = data_dir
+        #: Output of the processes goes to the terminal instead of a file.
+        self._verbose = verbose
+        self._server: subprocess.Popen[bytes] | None = None
+        self._agents: list[subprocess.Popen[bytes]] = []
+        self.config = call.config
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether the server is somebody else's."""
+        return self._server is None
+
+    def __enter__(self) -> Embedded:
+        if _is_explicit(self.config):
+            return self
+        found = config.running_servers(self._data_dir)
+        try:
+            running = found[0] if found else self._start_server()
+        except BaseException:
+            self._stop()
+            raise
+        token = self._call.flags["token"] or running.token
+        self.config = replace(self.config, host=running.url, token=token)
+        # A client made later from this call has to find the same server.
+        self._call.__dict__["config"] = self.config
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop()
+
+    def start_agent(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start `coflux agent` with these arguments; it ends when this command does."""
+        settings = self.config
+        variables = {
+            "COFLUX_HOST": settings.host,
+            "COFLUX_PROJECT": settings.project,
+            "COFLUX_ENVIRONMENT": settings.environment,
+        }
+        if settings.token:
+            # Not among the arguments, which every process of the machine can read (AU-5).
+            variables["COFLUX_TOKEN"] = settings.token
+        agent = self._start(["agent", *arguments], "agent.log", variables)
+        self._agents.append(agent)
+        return agent
+
+    def wait(self) -> None:
+        """Wait until the server or all agents have ended, or for Ctrl-C."""
+        mine = [process for process in (self._server, *self._agents) if process is not None]
+        while all(process.poll() is None for process in mine):
+            time.sleep(0.2)
+
+    # --- processes ----------------------------------------------------------------------------
+
+    def _start_server(self) -> config.RunningServer:
+        self._data_dir.mkdir(parents=True, exist_ok=True)
+        arguments = ["server", "--port", "0", "--data-dir", str(self._data_dir)]
+        server = self._start([*arguments, "--exit-on-stdin-eof"], "server.log", {})
+        self._server = server
+        deadline = time.monotonic() + _READY_S
+        while time.monotonic() < deadline:
+            for running in config.running_servers(self._data_dir):
+                return running
+            if server.poll() is not None:
+                raise Unavailable(f"the server did not start: {self._last_lines('server.log')}")
+            time.sleep(_LOOK_S)
+        raise Unavailable(
+            f"the server was not ready after {_READY_S:.0f} s; see {self._data_dir / 'server.log'}"
+        )
+
+    def _start(
+        self, arguments: Sequence[str], log: str, variables: dict[str, str]
+    ) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, **variables}
+        if self._verbose:
+            return self._popen(arguments, None, environment)
+        self._data_dir.mkdir(parents=True, exist_ok=True)
+        with (self._data_dir / log).open("wb") as file:
+            return self._popen(arguments, file.fileno(), environment)
+
+    def _popen(
+        self, arguments: Sequence[str], output: int | None, environment: dict[str, str]
+    ) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "coflux", *arguments],
+            # The children end with this pipe, also when this process is killed.
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            env=environment,
+            # Ctrl-C is for this process, which then stops them in order.
+            start_new_session=True,
+        )
+
+    def _stop(self) -> None:
+        for agent in self._agents:
+            _end(agent)
+        if self._server is not None:
+            _end(self._server)
+        self._agents, self._server = [], None
+
+    def _last_lines(self, log: str) -> str:
+        path = self._data_dir / log
+        try:
+            lines = path.read_text("utf-8", "replace").strip().splitlines()
+        except OSError:
+            return "it left no output"
+        return clean(" / ".join(lines[-_LOG_LINES:])) or "it left no output"
+
+
+def sign_in_url(settings: config.Config) -> str:
+    """Address that opens the UI; with the token on a terminal only, since a pipe may be logged."""
+    if settings.token and sys.stdout.isatty():
+        return f"{settings.host}/?{urlencode({'token': settings.token})}"
+    return f"{settings.host}/"
+
+
+def _is_explicit(settings: config.Config) -> bool:
+    """Whether somebody has named a server, by flag, variable or file."""
+    source = settings.sources.get("host", "default")
+    return source != "default" and not source.startswith("running server")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        process.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
