@@ -18,6 +18,7 @@ The agent opens with `Hello` and the server answers `Welcome` or `Goodbye`. Afte
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, Union
 
 import msgspec
@@ -350,7 +351,7 @@ _from_agent = msgspec.msgpack.Decoder(list[Union[Hello, Numbered]])
 _from_server = msgspec.msgpack.Decoder(list[Instruction])
 
 
-def encode(messages: list[Hello] | list[Numbered] | list[Instruction]) -> bytes:
+def encode(messages: Sequence[Hello | Numbered | Instruction]) -> bytes:
     """One frame."""
     return _encoder.encode(messages)
 

@@ -23,7 +23,7 @@ from coflux.server.core.statuses import Process, Status
 class Environment:
     """A branch of the project."""
 
-    __slots__ = ("base", "id", "manifests", "name", "state")
+    __slots__ = ("base", "id", "manifests", "name", "revisions", "state")
 
     def __init__(self, id: str, name: str, base: str | None, state: str) -> None:
         self.id = id
@@ -32,6 +32,8 @@ class Environment:
         self.state = state
         #: Current definitions by repository and target name; archived repositories are absent.
         self.manifests: dict[str, dict[str, Definition]] = {}
+        #: How often each repository was registered with a change.
+        self.revisions: dict[str, int] = {}
 
 
 class Session:

@@ -94,16 +94,25 @@ class Machine:
         named = {run_of(id) for id in _named(event)}
         return [run for run in named if run and run not in self.state.runs]
 
-    def evictable(self) -> list[str]:
-        """Families of runs that are finished and that nothing in memory leads to."""
-        return [
-            root
-            for root, family in self.state.families.items()
-            if all(
-                self.state.runs[id].status is not None and self.state.runs[id].pins <= 0
-                for id in family
-            )
-        ]
+    def missing_assets(self, event: e.Event) -> list[str]:
+        """Ids and digests of assets that an event names and that are not in memory."""
+        if isinstance(event, e.AssetRequested):
+            return [] if event.asset in self.state.assets else [event.asset]
+        if isinstance(event, e.AssetPersisted):
+            return [] if event.digest in self.state.asset_ids else [event.digest]
+        return [id for id in _asset_references(event) if id not in self.state.assets]
+
+    def is_evictable(self, root: str) -> bool:
+        """Whether a family of runs is finished and nothing in memory leads to it."""
+        return all(
+            self.state.runs[id].status is not None and self.state.runs[id].pins <= 0
+            for id in self.state.families.get(root, {})
+        )
+
+    def evict(self, root: str) -> None:
+        """Forget a finished family; the store has it, and it is read again when named."""
+        self.agenda.last_assigned.pop(root, None)
+        self.state.evict(root)
 
 
 def _look_after(turn: Turn) -> None:
@@ -149,10 +158,24 @@ def _named(event: e.Event) -> list[str]:
         ids.append(event.id)
     elif isinstance(event, e.OutcomeAwaited):
         ids.append(event.execution)
-    for call in submissions:
-        for value in call.arguments.values():
-            ids += [r.id for r in value.references if r.kind == "execution"]
+    ids += _references(submissions, "execution")
     return ids
+
+
+def _asset_references(event: e.Event) -> list[str]:
+    if isinstance(event, e.RunRequested):
+        return _references((event.submission,), "asset")
+    return _references(event.submissions, "asset") if isinstance(event, e.StepsRequested) else []
+
+
+def _references(submissions: tuple[Submission, ...], kind: str) -> list[str]:
+    return [
+        reference.id
+        for call in submissions
+        for value in call.arguments.values()
+        for reference in value.references
+        if reference.kind == kind
+    ]
 
 
 _RULES: dict[type[Any], Callable[[Turn, Any], None]] = {

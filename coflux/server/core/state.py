@@ -172,7 +172,9 @@ class State:
         known.name, known.base, known.state = x.name, x.base, x.state
 
     def _manifest(self, x: c.ManifestSet) -> None:
-        manifests = self.environments[x.environment].manifests
+        environment = self.environments[x.environment]
+        manifests = environment.manifests
+        environment.revisions[x.repository] = environment.revisions.get(x.repository, 0) + 1
         manifests.pop(x.repository, None)
         if x.definitions is not None:
             manifests[x.repository] = {d.name: d for d in x.definitions}
@@ -396,8 +398,12 @@ class State:
 
     def _asset(self, x: c.AssetRecorded) -> None:
         if x.asset not in self.assets:
-            self.assets[x.asset] = AssetRecord(x.asset, x.digest, x.manifest, x.execution)
-            self.asset_ids[x.digest] = x.asset
+            self.add_asset(AssetRecord(x.asset, x.digest, x.manifest, x.execution))
+
+    def add_asset(self, asset: AssetRecord) -> None:
+        """Take in an asset read from the store."""
+        self.assets[asset.id] = asset
+        self.asset_ids[asset.digest] = asset.id
 
     def _checkpoint(self, x: c.CheckpointSaved) -> None:
         execution = self.executions[x.execution]

@@ -1,0 +1,208 @@
+"""A request to the project, as operations see it: who asks, for what, and what they may.
+
+Belongs here: reading ids, finding what they mean with the caller's rights, turning refusals of the
+core into exceptions. Does not belong here: the operations themselves, HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from coflux.blobs import LocalBlobs
+from coflux.errors import REFUSALS, Forbidden, InvalidRequest, NotFound, Unavailable
+from coflux.model import SYMBOLS, run_of
+from coflux.server.access import Principal, Right
+from coflux.server.core import effects as fx
+from coflux.server.core.entities import Environment, Execution, Run
+from coflux.server.core.events import Caller, Event
+from coflux.server.core.state import State
+from coflux.server.core.submission import nearest
+from coflux.server.project.orchestrator import Orchestrator
+from coflux.server.views import lists, runs
+
+T = TypeVar("T")
+#: Bytes that stay free (section 32: 200 MB or 1 %, whichever is less).
+MINIMUM_FREE = 200 * 1000 * 1000
+_ID = re.compile(rf"(R[{SYMBOLS}]{{6,32}})(?::([1-9]\d{{0,8}})(?::([1-9]\d{{0,8}}))?)?")
+
+
+class Found(NamedTuple):
+    """A run, in the state that has it."""
+
+    state: State
+    run: Run
+
+
+class Id(NamedTuple):
+    """`RUN[:STEP[:ATTEMPT]]`, taken apart."""
+
+    run: str
+    step: int | None
+    attempt: int | None
+
+
+@dataclass
+class Project:
+    """What all requests to one project share."""
+
+    name: str
+    directory: Path
+    socket: str
+    orchestrator: Orchestrator
+    blobs: LocalBlobs
+    _log_events: dict[str, asyncio.Event] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.orchestrator.log_listeners.append(self._logs_came)
+
+    def check_space(self) -> None:
+        """Refuse new work while the disk is nearly full (SE-11)."""
+        usage = shutil.disk_usage(self.directory)
+        if usage.free < min(MINIMUM_FREE, usage.total // 100):
+            raise Unavailable(
+                f"The disk of the server is full ({usage.free // 2**20} MiB left); "
+                "free some space, then send the request again."
+            )
+
+    async def wait_for_logs(self, run: str, seconds: float) -> None:
+        """Until something of the run is logged, or the time is up."""
+        event = self._log_events.setdefault(run, asyncio.Event())
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(event.wait(), seconds)
+
+    def _logs_came(self, executions: Iterable[str]) -> None:
+        for run in {run_of(execution) for execution in executions}:
+            event = self._log_events.pop(run, None)
+            if event is not None:
+                event.set()
+
+
+@dataclass
+class Call:
+    """One request. `body` is decoded already, `query` typed."""
+
+    project: Project
+    principal: Principal
+    body: Any = None
+    query: dict[str, Any] = field(default_factory=dict)
+    path: dict[str, str] = field(default_factory=dict)
+    #: Status to answer with when it is not the route's.
+    status: int | None = None
+
+    @property
+    def orchestrator(self) -> Orchestrator:
+        """The project's loop."""
+        return self.project.orchestrator
+
+    @property
+    def state(self) -> State:
+        """What is live."""
+        return self.orchestrator.machine.state
+
+    # --- access ---------------------------------------------------------------------------------
+
+    def environment(self, name: str | None, right: Right) -> Environment:
+        """The environment, when the caller may; `default` when none is named."""
+        name = name if name is not None else "default"
+        found = self.state.environment_named(name)
+        if found is None or not self.principal.may("read", found.name):
+            names = [e.name for e in self.visible("read") if e.state != "archived"]
+            raise NotFound(
+                f"There is no environment {name!r}{nearest(name, names) or '.'}",
+                field="environment",
+            )
+        if not self.principal.may(right, found.name):
+            raise Forbidden(f"The token does not give the right to {right} in {name!r}.")
+        return found
+
+    def environment_by_id(self, right: Right) -> Environment:
+        """The environment that the path names by id, when the caller may."""
+        found = self.state.environments.get(self.path["id"])
+        if (
+            found is None or found.state == "archived"
+            or not self.principal.may("read", found.name)
+        ):  # fmt: skip
+            raise NotFound(f"There is no environment {self.path['id']}.", field="id")
+        if not self.principal.may(right, found.name):
+            raise Forbidden(f"The token does not give the right to {right} in {found.name!r}.")
+        return found
+
+    def visible(self, right: Right) -> list[Environment]:
+        """Environments in which the caller has a right."""
+        every = self.state.environments.values()
+        return [e for e in every if self.principal.may(right, e.name)]
+
+    def allowed(self, right: Right) -> tuple[str, ...]:
+        """Their ids."""
+        return tuple(e.id for e in self.visible(right))
+
+    def chosen(self) -> list[Environment]:
+        """The environment of the query, or all that may be read."""
+        name = self.query.get("environment")
+        return [self.environment(name, "read")] if name is not None else self.visible("read")
+
+    # --- runs -----------------------------------------------------------------------------------
+
+    def find_run(self, id: str) -> Found:
+        """The run of an id, when the caller may see it (ID-4)."""
+        run_id = parse_id(id).run
+        state = self.orchestrator.state_with(run_id)
+        run = state.runs.get(run_id) if state is not None else None
+        if state is None or run is None or not self._may_read(run):
+            raise no_such(id)
+        return Found(state, run)
+
+    def find_execution(self, id: str) -> tuple[Found, Execution]:
+        """The attempt that an id means (ID-3)."""
+        found = self.find_run(id)
+        wanted = parse_id(id)
+        execution = runs.find(
+            found.state, found.run, wanted.step or 1, wanted.attempt, self.viewpoint()
+        )
+        if execution is None:
+            raise no_such(id)
+        return found, execution
+
+    def viewpoint(self) -> str | None:
+        """The id of the environment that the query looks from."""
+        name = self.query.get("environment")
+        return self.environment(name, "read").id if name is not None else None
+
+    def reason_of(self, execution: Execution) -> dict[str, Any]:
+        """Why a queued execution is queued."""
+        return lists.show_reason(self.orchestrator.machine, execution, self.orchestrator.now())
+
+    def _may_read(self, run: Run) -> bool:
+        return self.principal.may("read", self.state.environments[run.environment].name)
+
+    # --- asking the core --------------------------------------------------------------------------
+
+    async def ask(self, event: Callable[[Caller], Event], answer: type[T]) -> T:
+        """The core's answer; its refusal raised as the error that it is (ER-4)."""
+        effect = await self.orchestrator.ask(event, self.principal.name)
+        if isinstance(effect, fx.Refuse):
+            message = effect.message[:1].upper() + effect.message[1:]
+            raise REFUSALS.get(effect.code, InvalidRequest)(message, field=effect.field)
+        assert isinstance(effect, answer)
+        return effect
+
+
+def parse_id(id: str) -> Id:
+    """An id taken apart; anything malformed is simply not found (ID-4)."""
+    match = _ID.fullmatch(id)
+    if match is None:
+        raise no_such(id)
+    run, step, attempt = match.groups()
+    return Id(run, int(step) if step else None, int(attempt) if attempt else None)
+
+
+def no_such(id: str) -> NotFound:
+    """What is said of an id that is malformed, unknown or not for the caller's eyes."""
+    return NotFound(f"There is no {id[:80]!r}.", field="id")

@@ -1,0 +1,176 @@
+"""Documents that browsers and terminals watch: made from the state, patched when it changes.
+
+Belongs here: what a topic's document is, and which part of it a change touches. Does not belong
+here: sockets, subscriptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from coflux.errors import NotFound
+from coflux.model import run_of
+from coflux.server.core import changes as c
+from coflux.server.project.calls import Call
+from coflux.server.views import lists, runs
+
+Document = dict[str, Any]
+Operation = list[Any]
+
+
+class Feed:
+    """One topic with its arguments, as one caller may see it."""
+
+    def __init__(self, call: Call, topic: str, arguments: dict[str, Any]) -> None:
+        self.call = call
+        self.topic = topic
+        self.arguments = arguments
+        call.query = {"environment": arguments.get("environment"), "limit": 100}
+        self.document = self._make()
+
+    def touched(self, change: c.Change) -> str | None:
+        """Which part the change touches: a step's number, `*` for the whole, None for nothing."""
+        if self.topic != "run":
+            return "*" if isinstance(change, _TOUCHING[self.topic]) else None
+        run = self.arguments["run"]
+        id = _execution_of(change)
+        if id is not None and run_of(id) == run:
+            return id.split(":")[1]
+        if getattr(change, "run", None) == run:
+            return str(getattr(change, "step", "header"))
+        # A step of this run may lead to an execution of another.
+        return "links" if isinstance(change, c.ResultRecorded | c.RunFinished) else None
+
+    def patch(self, parts: set[str]) -> list[Operation]:
+        """Bring the document up to date; the operations that do the same to a copy."""
+        fresh = self._make_run(parts) if self.topic == "run" else self._make()
+        return _differences(self.document, fresh, ())
+
+    def _make(self) -> Document:
+        if self.topic == "run":
+            return self._make_run(None)
+        return _DOCUMENTS[self.topic](self.call)
+
+    def _make_run(self, parts: set[str] | None) -> Document:
+        """The run; of an earlier document only the parts named are made anew."""
+        found = self.call.find_run(self.arguments.get("run") or "")
+        state, run = found
+        seen = runs.visible_from(state, run, self.call.viewpoint())
+        steps: Document = dict(self.document["steps"]) if parts is not None else {}
+        wanted = run.steps if parts is None else _numbers(parts, steps, run.steps)
+        for number in wanted:
+            shown = runs.show_step(
+                state, run.steps[number], seen, self.call.reason_of, self.call.project.blobs
+            )
+            if shown["executions"]:
+                attempts = {e["execution"].split(":")[2]: e for e in shown["executions"]}
+                steps[str(number)] = {**shown, "executions": attempts}
+        return {**runs.show_header(state, run), "steps": steps}
+
+
+def _numbers(parts: set[str], known: Document, steps: dict[int, Any]) -> list[int]:
+    numbers = {int(part) for part in parts if part.isdigit()}
+    if "links" in parts or numbers:
+        numbers |= {int(n) for n, shown in known.items() if _is_open_link(shown)}
+        # What was queued may have another reason now.
+        numbers |= {int(n) for n, shown in known.items() if _is_queued(shown)}
+    return sorted(number for number in numbers if number in steps)
+
+
+def _is_open_link(shown: Document) -> bool:
+    return any(
+        (e["resolved"] or {}).get("status") in ("queued", "assigned", "running", "waiting")
+        for e in shown["executions"].values()
+    )
+
+
+def _is_queued(shown: Document) -> bool:
+    return any(e["status"] == "queued" for e in shown["executions"].values())
+
+
+def _execution_of(change: c.Change) -> str | None:
+    return getattr(change, "execution", None) or (
+        change.parent if isinstance(change, c.ChildJoined) else None
+    )
+
+
+def _differences(old: Document, new: Document, path: tuple[str, ...]) -> list[Operation]:
+    """Operations that make `old` equal to `new`, changing `old` in place."""
+    found: list[Operation] = []
+    for key in [key for key in old if key not in new]:
+        del old[key]
+        found.append(["del", [*path, key]])
+    for key, value in new.items():
+        before = old.get(key)
+        if key in old and before == value:
+            continue
+        if len(path) < 1 and isinstance(before, dict) and isinstance(value, dict):
+            found += _differences(before, value, (*path, key))
+        else:
+            old[key] = value
+            found.append(["set", [*path, key], value])
+    return found
+
+
+def _environments(call: Call) -> Document:
+    found = call.visible("read")
+    return {e.id: lists.show_environment(call.state, e) for e in found}
+
+
+def _agents(call: Call) -> Document:
+    wanted = {e.id for e in call.chosen()}
+    return {
+        s.id: lists.show_agent(call.state, s)
+        for s in call.state.sessions.values()
+        if s.environment in wanted
+    }
+
+
+def _queue(call: Call) -> Document:
+    wanted = [e.id for e in call.chosen()]
+    shown = lists.show_queue(call.orchestrator.machine, wanted, call.orchestrator.now())
+    return {entry["execution"]: entry for entry in shown}
+
+
+def _manifests(call: Call) -> Document:
+    return lists.show_manifests(call.environment(call.query.get("environment"), "read"))
+
+
+def _runs(call: Call) -> Document:
+    name = call.query.get("environment")
+    environment = call.environment(name, "read").id if name is not None else None
+    rows = call.orchestrator.store.reader.runs(environment, None, 100, None)
+    names = {e.id: e.name for e in call.visible("read")}
+    return {
+        row["run"]: lists.show_summary(call.state, row, names)
+        for row in rows
+        if row["environment"] in names
+    }
+
+
+_DOCUMENTS: dict[str, Callable[[Call], Document]] = {
+    "environments": _environments,
+    "agents": _agents,
+    "queue": _queue,
+    "manifests": _manifests,
+    "runs": _runs,
+}
+
+_SESSIONS = (c.SessionOpened, c.SessionEnded, c.Connected, c.Announced, c.Drained)
+_PROGRESS = (c.Assigned, c.Started, c.Blocked, c.Unblocked, c.ResultRecorded)
+_TOUCHING: dict[str, tuple[type[c.Change], ...]] = {
+    "environments": (c.EnvironmentSet,),
+    "agents": (*_SESSIONS, *_PROGRESS),
+    "queue": (*_SESSIONS, *_PROGRESS, c.StepCreated, c.ExecutionCreated, c.EnvironmentSet),
+    "manifests": (c.ManifestSet,),
+    "runs": (c.RunCreated, c.RunFinished, c.Started, c.ResultRecorded, c.ExecutionCreated),
+}
+
+TOPICS = ("run", *_DOCUMENTS)
+
+
+def check_topic(topic: str) -> None:
+    """Raises `NotFound` for a topic that there is not."""
+    if topic not in TOPICS:
+        raise NotFound(f"There is no topic {topic[:80]!r}; there are {', '.join(TOPICS)}.")

@@ -1,0 +1,412 @@
+"""The operations of the project's HTTP API, by the name of their route.
+
+Belongs here: what each does with a call. Does not belong here: HTTP itself (`api`), rules (core).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from coflux.errors import Forbidden, InvalidRequest, NotFound
+from coflux.model import Error, Raised, Result, Returned, target_id
+from coflux.server.access import Principal, Scope
+from coflux.server.core import effects as fx
+from coflux.server.core import events as e
+from coflux.server.core.entities import Execution
+from coflux.server.core.submission import nearest
+from coflux.server.project import submissions
+from coflux.server.project.agents import hash_secret, session_of
+from coflux.server.project.calls import Call, parse_id
+from coflux.server.views import lists, results, runs
+from coflux.values import encode
+
+Operation = Callable[[Call], Awaitable[Any]]
+
+
+# --- runs ---------------------------------------------------------------------------------------
+
+
+async def submit_run(call: Call) -> Any:
+    environment = call.environment(call.body.environment, "run")
+    call.project.check_space()
+    submission = submissions.submission_of(call.body, environment, call.project.blobs)
+    key = call.body.idempotency_key
+    if key is not None and not 1 <= len(key) <= 200:
+        raise InvalidRequest("An idempotency key has 1 to 200 characters.", field="idempotency_key")
+    submitted = await call.ask(
+        lambda to: e.RunRequested(
+            to, environment.name, submission, key, submissions.fingerprint(submission)
+        ),
+        fx.Submitted,
+    )
+    if not submitted.is_new:
+        call.status = 200
+    return _submitted(call, submitted)
+
+
+async def list_runs(call: Call) -> Any:
+    target = call.query.get("target")
+    repository, _, name = (target or "").rpartition("/")
+    environment = call.query.get("environment")
+    found = call.orchestrator.store.reader.runs(
+        call.environment(environment, "read").id if environment is not None else None,
+        (repository, name) if target else None, call.query["limit"], call.query.get("before"),
+    )  # fmt: skip
+    readable = {environment.id: environment.name for environment in call.visible("read")}
+    return [
+        lists.show_summary(call.state, row, readable)
+        for row in found
+        if row["environment"] in readable
+    ]
+
+
+async def get_run(call: Call) -> Any:
+    found = call.find_run(call.path["run"])
+    return runs.show_run(
+        found.state, found.run, call.viewpoint(), call.reason_of, call.project.blobs
+    )
+
+
+async def get_result(call: Call) -> Any:
+    _, execution = call.find_execution(call.path["id"])
+    outcome = await _outcome(call, execution, call.query["wait_ms"])
+    if outcome is None:
+        call.status = 202
+        return {"status": runs.status_of(execution)}
+    result = outcome.result or call.orchestrator.result_of(outcome.execution)
+    shown = results.show_result(result, call.project.blobs)
+    shown["execution"] = outcome.execution
+    if call.query["encoded"]:
+        shown["result"] = msgspec.to_builtins(result)
+    return shown
+
+
+async def get_arguments(call: Call) -> Any:
+    _, execution = call.find_execution(call.path["id"])
+    submission = execution.step.submission
+    return {
+        "target": target_id(submission.repository, submission.target),
+        "arguments": msgspec.to_builtins(submission.arguments),
+    }
+
+
+async def cancel(call: Call) -> Any:
+    call.find_run(call.path["id"])
+    done = await call.ask(
+        lambda to: e.CancelRequested(
+            to, (call.path["id"],), call.body.environment, call.allowed("run")
+        ),
+        fx.Confirm,
+    )
+    return done.data
+
+
+async def rerun(call: Call) -> Any:
+    call.find_execution(call.path["id"])
+    body = call.body
+    submitted = await call.ask(
+        lambda to: e.RerunRequested(
+            to, call.path["id"], body.environment, body.code == "original", body.reuse,
+            call.allowed("run"),
+        ),
+        fx.Submitted,
+    )  # fmt: skip
+    return _submitted(call, submitted)
+
+
+async def set_result(call: Call) -> Any:
+    call.find_execution(call.path["id"])
+    result = _result_by_hand(call)
+    submitted = await call.ask(
+        lambda to: e.ResultSet(
+            to, call.path["id"], result, call.body.reason.strip(), call.body.environment,
+            call.allowed("run"),
+        ),
+        fx.Submitted,
+    )  # fmt: skip
+    return _submitted(call, submitted)
+
+
+async def get_logs(call: Call) -> Any:
+    found = call.find_run(call.query["id"])
+    seen = runs.visible_from(found.state, found.run, call.viewpoint())
+    after = call.query.get("after") or "0"
+    if not after.isdigit():
+        raise InvalidRequest("`after` is the cursor of an earlier page.", field="after")
+    cursor = int(after)
+    page = call.orchestrator.logs.page
+    arguments = {"level": call.query.get("level"), "limit": call.query["limit"]}
+    lines = page(call.query["id"], after=cursor, **arguments)
+    if not lines and call.query["wait_ms"]:
+        await call.project.wait_for_logs(found.run.id, call.query["wait_ms"] / 1000)
+        lines = page(call.query["id"], after=cursor, **arguments)
+    shown = [lists.show_log(line.entry) for line in lines if _is_seen(call, line.entry, seen)]
+    return {"entries": shown, "cursor": str(lines[-1].id if lines else cursor)}
+
+
+# --- environments -------------------------------------------------------------------------------
+
+
+async def list_environments(call: Call) -> Any:
+    return [lists.show_environment(call.state, found) for found in call.visible("read")]
+
+
+async def create_environment(call: Call) -> Any:
+    if not call.principal.may("admin", call.body.name):
+        raise Forbidden(f"The token does not give the right to create {call.body.name!r}.")
+    if call.body.base is not None:
+        call.environment(call.body.base, "read")
+    return await _create_environment(call, call.body.name, call.body.base)
+
+
+async def update_environment(call: Call) -> Any:
+    environment = call.environment_by_id("admin")
+    body = call.body
+    if isinstance(body.base, str):
+        call.environment(body.base, "read")
+    if isinstance(body.name, str) and not call.principal.may("admin", body.name):
+        raise Forbidden(f"The token does not give the right to name it {body.name!r}.")
+    done = await call.ask(
+        lambda to: e.EnvironmentChangeRequested(
+            to, environment.id, None if body.name is UNSET else body.name,
+            None if body.base is UNSET else body.base, body.base is not UNSET,
+        ),
+        fx.Confirm,
+    )  # fmt: skip
+    return done.data
+
+
+async def _set_state(call: Call, state: str) -> Any:
+    environment = call.environment_by_id("admin")
+    done = await call.ask(
+        lambda to: e.EnvironmentStateRequested(to, environment.id, state), fx.Confirm
+    )
+    return done.data
+
+
+async def pause_environment(call: Call) -> Any:
+    return await _set_state(call, "paused")
+
+
+async def resume_environment(call: Call) -> Any:
+    return await _set_state(call, "active")
+
+
+async def archive_environment(call: Call) -> Any:
+    return await _set_state(call, "archived")
+
+
+# --- manifests ----------------------------------------------------------------------------------
+
+
+async def list_manifests(call: Call) -> Any:
+    return lists.show_manifests(call.environment(call.query.get("environment"), "read"))
+
+
+async def register_manifests(call: Call) -> Any:
+    environment = call.environment(call.body.environment, "run")
+    await call.ask(
+        lambda to: e.ManifestsRegistered(to, environment.name, call.body.manifests), fx.Confirm
+    )
+    return lists.show_manifests(environment)
+
+
+async def archive_manifest(call: Call) -> Any:
+    environment = call.environment(call.body.environment, "run")
+    repository = call.body.repository
+    if repository not in environment.manifests:
+        hint = nearest(repository, list(environment.manifests))
+        raise NotFound(
+            f"No repository {repository!r} is registered in {environment.name}{hint or '.'}",
+            field="repository",
+        )
+    await call.ask(
+        lambda to: e.ManifestsRegistered(to, environment.name, {repository: ()}), fx.Confirm
+    )
+    return {"ok": True}
+
+
+# --- agents, queue, assets, cache ---------------------------------------------------------------
+
+
+async def list_agents(call: Call) -> Any:
+    wanted = {environment.id for environment in call.chosen()}
+    return [
+        lists.show_agent(call.state, session)
+        for session in call.state.sessions.values()
+        if session.environment in wanted
+    ]
+
+
+async def list_queue(call: Call) -> Any:
+    wanted = [environment.id for environment in call.chosen()]
+    return lists.show_queue(call.orchestrator.machine, wanted, call.orchestrator.now())
+
+
+async def list_assets(call: Call) -> Any:
+    found = call.find_run(call.query["run"])
+    reader = call.orchestrator.store.reader
+    return [_asset(call, asset, execution) for asset, execution in reader.assets_of(found.run.id)]
+
+
+async def get_asset(call: Call) -> Any:
+    return _asset(call, call.path["id"], None)
+
+
+async def explain_cache(call: Call) -> Any:
+    _, execution = call.find_execution(call.path["id"])
+    note = runs.show_cache(execution.cache)
+    if note is None:
+        has_cache = execution.step.submission.options.cache is not None
+        why = "not looked up yet" if has_cache else "the target has no cache option"
+        note = {"outcome": "not looked up", "detail": why}
+    return {"execution": execution.id, "cache": note}
+
+
+async def forget_cache(call: Call) -> Any:
+    environment = call.environment(call.body.environment, "admin")
+    if (call.body.target is None) == (call.body.execution is None):
+        raise InvalidRequest("Give `target` or `execution`.", field="target")
+    done = await call.ask(
+        lambda to: e.CacheForgetRequested(
+            to, environment.id, call.body.execution, call.body.target
+        ),
+        fx.Confirm,
+    )
+    return {"ok": True, **done.data}
+
+
+async def open_session(call: Call) -> Any:
+    body = call.body
+    if body.create and call.state.environment_named(body.environment) is None:
+        if not call.principal.may("admin", body.environment):
+            raise Forbidden(f"The token does not give the right to create {body.environment!r}.")
+        await _create_environment(call, body.environment, None)
+    environment = call.environment(body.environment, "run")
+    secret = secrets.token_urlsafe(32)
+    done = await call.ask(
+        lambda to: e.SessionRequested(to, environment.name, hash_secret(secret)), fx.Confirm
+    )
+    session = done.data["session"]
+    return {
+        "session": session,
+        "token": f"cfs_{call.project.name}.{session}.{secret}",
+        "environment": {"id": environment.id, "name": environment.name},
+        "project": call.project.name,
+        "socket": call.project.socket if body.local else None,
+        "blobs": str(call.project.directory / "blobs") if body.local else None,
+    }
+
+
+# --- inside the server --------------------------------------------------------------------------
+
+
+async def authenticate(call: Call) -> Any:
+    """The principal of a session token (AU-4)."""
+    session = session_of(call.orchestrator, call.project.name, call.body.token)
+    if session is None:
+        raise NotFound("There is no such session token.")
+    state = call.state
+    line = state.lineage(state.sessions[session].environment)
+    names = [state.environments[id].name for id in line]
+    scopes = (Scope(names[0], "run"), *(Scope(name, "read") for name in names[1:]))
+    principal = Principal(f"session {session}", session, scopes)
+    return {"principal": msgspec.to_builtins(principal)}
+
+
+async def back_up(call: Call) -> Any:
+    """Consistent copies of the databases (DM-4)."""
+    directory = Path(call.body.directory)
+    call.orchestrator.store.copy_to(directory / "store.db")
+    call.orchestrator.logs.copy_to(directory / "logs.db")
+    return {"ok": True}
+
+
+# --- parts --------------------------------------------------------------------------------------
+
+
+async def _create_environment(call: Call, name: str, base: str | None) -> Any:
+    done = await call.ask(lambda to: e.EnvironmentRequested(to, name, base), fx.Confirm)
+    return done.data
+
+
+def _submitted(call: Call, submitted: fx.Submitted) -> dict[str, Any]:
+    id = submitted.executions[0]
+    run, step, _ = id.split(":")
+    execution = call.state.executions.get(id)
+    status = runs.status_of(execution) if execution is not None else "ended"
+    return {"run": run, "step": f"{run}:{step}", "execution": id, "status": status}
+
+
+async def _outcome(call: Call, execution: Execution, wait_ms: int) -> fx.Outcome | None:
+    """The resolved outcome, waiting for it where it is live."""
+    if execution.id not in call.state.executions:
+        state = call.orchestrator.state_with(execution.run.id)
+        id, end = state.end_of(execution.id) if state is not None else (execution.id, None)
+        return fx.Outcome(execution.id, id, end.result if end is not None else None)
+    if not call.state.is_resolved(execution.id) and not wait_ms:
+        return None
+    waiting = call.ask(lambda to: e.OutcomeAwaited(to, execution.id), fx.Answer)
+    try:
+        answer = await asyncio.wait_for(waiting, wait_ms / 1000 if wait_ms else None)
+    except asyncio.TimeoutError:
+        return None
+    return answer.outcomes[0]
+
+
+def _result_by_hand(call: Call) -> Result:
+    body = call.body
+    if (body.value is UNSET) == (body.error is UNSET):
+        raise InvalidRequest("Give `value` or `error`, and one only.", field="value")
+    if not body.reason.strip() or len(body.reason) > 1000:
+        raise InvalidRequest("Give a reason of 1 to 1,000 characters.", field="reason")
+    if body.value is not UNSET:
+        return Returned(encode(body.value, blobs=call.project.blobs))
+    return Raised(Error("coflux.errors.ExecutionError", body.error), retryable=False)
+
+
+def _asset(call: Call, id: str, execution: str | None) -> dict[str, Any]:
+    asset = call.orchestrator.store.reader.asset(id=id)
+    if asset is None or not _may_read_asset(call, asset.execution):
+        raise NotFound(f"There is no asset {id[:80]!r}.", field="id")
+    return {
+        "id": asset.id,
+        "name": asset.manifest.name,
+        "path": asset.manifest.path,
+        "is_file": asset.manifest.is_file,
+        "entries": [msgspec.structs.asdict(entry) for entry in asset.manifest.entries],
+        "execution": execution or asset.execution,
+    }
+
+
+def _may_read_asset(call: Call, execution: str) -> bool:
+    try:
+        call.find_run(execution)
+    except NotFound:
+        return False
+    return True
+
+
+def _is_seen(call: Call, entry: Any, seen: list[str]) -> bool:
+    state = call.orchestrator.state_with(parse_id(entry.execution).run)
+    execution = state.executions.get(entry.execution) if state is not None else None
+    return execution is not None and execution.environment in seen
+
+
+OPERATIONS: dict[str, Operation] = {
+    operation.__name__: operation
+    for operation in (
+        submit_run, list_runs, get_run, get_result, get_arguments, cancel, rerun, set_result,
+        get_logs, list_environments, create_environment, update_environment, pause_environment,
+        resume_environment, archive_environment, list_manifests, register_manifests,
+        archive_manifest, list_agents, list_queue, list_assets, get_asset, explain_cache,
+        forget_cache, open_session,
+    )
+}  # fmt: skip

@@ -1,0 +1,267 @@
+"""The decision loop: takes events in batches, has the core decide, writes, then carries out.
+
+Belongs here: the order in which these happen, the clock, and what is kept in memory. It is the only
+place that reads the time and writes the store. Does not belong here: rules, HTTP, messages.
+
+Whatever arrives in one turn of the event loop becomes one batch and one commit; while a commit is
+under way the next batch gathers in the sockets. Answers and instructions leave only after the
+commit (SE-9).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Protocol
+
+from coflux.model import Abandoned, LogEntry, Result, run_of
+from coflux.server.core import effects as fx
+from coflux.server.core.changes import Change, RunFinished
+from coflux.server.core.events import Caller, Event, OutcomeUnawaited, TimePassed
+from coflux.server.core.machine import Machine, Outcome
+from coflux.server.core.state import State
+from coflux.server.core.turn import Limits
+from coflux.server.project.source import RandomSource
+from coflux.server.store.logs import LogStore
+from coflux.server.store.store import Store
+
+#: Events decided in one batch at most, so that a flood cannot hold the loop for long.
+BATCH = 2_000
+#: Families of finished runs that stay in memory for quick answers.
+KEPT = 64
+#: Families of finished runs read for looking at them.
+ARCHIVED = 16
+
+
+class Connection(Protocol):
+    """An agent's connection, as effects see it."""
+
+    def send(self, effect: fx.Effect) -> None:
+        """Put an instruction into the frame that goes out next."""
+
+    def deliver(self) -> None:
+        """Send that frame."""
+
+
+class Orchestrator:
+    """One project's loop."""
+
+    def __init__(self, directory: Path, limits: Limits | None = None) -> None:
+        source = RandomSource()
+        self.machine = Machine(source, limits)
+        self.store = Store(directory, self.machine.state)
+        self.logs = LogStore(directory)
+        source.is_taken = self.store.reader.is_taken
+        self.connections: dict[str, Connection] = {}
+        #: Called after each commit with what changed.
+        self.listeners: list[Callable[[list[Change]], None]] = []
+        #: Called after each commit that kept log entries, with their runs.
+        self.log_listeners: list[Callable[[Iterable[str]], None]] = []
+        #: Called when a decision could not be made or kept; does not return.
+        self.on_failure: Callable[[BaseException, list[Change]], None] | None = None
+        self._inbox: deque[Event] = deque()
+        self._log_inbox: list[LogEntry] = []
+        self._after: list[Callable[[], None]] = []
+        self._tokens = itertools.count(1)
+        self._callers: dict[int, asyncio.Future[fx.Effect]] = {}
+        self._finished: OrderedDict[str, None] = OrderedDict()
+        self._archive: OrderedDict[str, State] = OrderedDict()
+        self._flush_handle: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._now = self.store.load(self.machine.state)
+
+    # --- outside to inside ----------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Take up live work; the loop must be running."""
+        self._loop = asyncio.get_running_loop()
+        self._decide(lambda now: [self.machine.start(now)])
+        self._set_timer()
+
+    def put(self, event: Event) -> None:
+        """Have an event decided with the next batch."""
+        self._inbox.append(event)
+        self._wake()
+
+    def put_logs(self, entries: Iterable[LogEntry]) -> None:
+        """Have log entries kept with the next batch."""
+        self._log_inbox.extend(entries)
+        self._wake()
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Call once everything put so far is on disk."""
+        self._after.append(call)
+        self._wake()
+
+    async def ask(self, event: Callable[[Caller], Event], by: str = "") -> fx.Effect:
+        """Put an event that wants an answer, and wait for it."""
+        token = next(self._tokens)
+        future: asyncio.Future[fx.Effect] = asyncio.get_running_loop().create_future()
+        self._callers[token] = future
+        self.put(event(Caller(token, by)))
+        try:
+            return await future
+        finally:
+            if self._callers.pop(token, None) is not None and future.cancelled():
+                self.put(OutcomeUnawaited(token))
+
+    def now(self) -> int:
+        """The project's clock in ms UTC, which never goes back (EN-7)."""
+        self._now = max(self._now, time.time_ns() // 1_000_000)
+        return self._now
+
+    def close(self) -> None:
+        """Write what waits, and let go of the files."""
+        self._flush()
+        for handle in (self._timer, self._flush_handle):
+            if handle is not None:
+                handle.cancel()
+        self.logs.close()
+        self.store.close()
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    def state_with(self, run: str) -> State | None:
+        """A state that has the run: the live one, or one read from the store."""
+        if run in self.machine.state.runs:
+            return self.machine.state
+        archived = self._archive.get(run)
+        if archived is None:
+            archived = State()
+            archived.load(self.store.reader.family(run))
+            if run not in archived.runs:
+                return None
+            archived.environments = self.machine.state.environments
+            self._archive[run] = archived
+            while len(self._archive) > ARCHIVED:
+                self._archive.popitem(last=False)
+        self._archive.move_to_end(run)
+        return archived
+
+    def result_of(self, execution: str) -> Result:
+        """The result of an execution that has one, from memory or from the store."""
+        state = self.state_with(run_of(execution))
+        found = state.executions.get(execution) if state is not None else None
+        if found is None or found.result is None:
+            return Abandoned("its record was removed")
+        return found.result
+
+    # --- the loop -------------------------------------------------------------------------------
+
+    def _wake(self) -> None:
+        if self._flush_handle is None and self._loop is not None:
+            self._flush_handle = self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_handle = None
+        batch = [self._inbox.popleft() for _ in range(min(BATCH, len(self._inbox)))]
+        if not self._inbox:
+            after, self._after = self._after, []
+            entries, self._log_inbox = self._log_inbox, []
+        else:
+            after, entries = [], []
+        self._decide(lambda now: (self._handle(event, now) for event in batch))
+        self._keep_logs(entries)
+        for call in after:
+            call()
+        for connection in list(self.connections.values()):
+            connection.deliver()
+        if self._inbox or self._after or self._log_inbox:
+            self._wake()
+        self._set_timer()
+
+    def _handle(self, event: Event, now: int) -> Outcome:
+        self._fetch(event)
+        return self.machine.handle(event, now)
+
+    def _decide(self, turns: Callable[[int], Iterable[Outcome]]) -> None:
+        changes: list[Change] = []
+        effects: list[fx.Effect] = []
+        try:
+            for outcome in turns(self.now()):
+                changes += outcome.changes
+                effects += outcome.effects
+            self.store.write(changes)
+        except BaseException as error:
+            # Memory and disk may differ now: nothing may leave this process any more.
+            if self.on_failure is not None:
+                self.on_failure(error, changes)
+            raise
+        for effect in effects:
+            self._carry_out(effect)
+        if changes:
+            self._note_finished(changes)
+            for listener in self.listeners:
+                listener(changes)
+
+    def _carry_out(self, effect: fx.Effect) -> None:
+        if isinstance(effect, fx.Execute | fx.Abort | fx.Welcome | fx.Close):
+            self._instruct(effect.session, effect)
+        elif isinstance(effect.to, Caller):
+            future = self._callers.pop(effect.to.token, None)
+            if future is not None and not future.done():
+                future.set_result(effect)
+        else:
+            self._instruct(effect.to.session, effect)
+
+    def _instruct(self, session: str, effect: fx.Effect) -> None:
+        connection = self.connections.get(session)
+        if connection is not None:
+            connection.send(effect)
+
+    def _keep_logs(self, entries: list[LogEntry]) -> None:
+        if not entries:
+            return
+        self.logs.write(entries)
+        runs = dict.fromkeys(entry.execution for entry in entries)
+        for listener in self.log_listeners:
+            listener(runs)
+
+    def _fetch(self, event: Event) -> None:
+        """Bring what the event names and what is only in the store into memory."""
+        for run in self.machine.missing(event):
+            facts = self.store.reader.family(run)
+            if facts:
+                self.machine.state.load(facts)
+                self._finished[self.machine.state.runs[run].root] = None
+        for key in self.machine.missing_assets(event):
+            reader = self.store.reader
+            asset = reader.asset(id=key) if key.startswith("A") else reader.asset(digest=key)
+            if asset is not None:
+                self.machine.state.add_asset(asset)
+
+    def _note_finished(self, changes: list[Change]) -> None:
+        """Let go of finished runs, the longest finished first, when there are many."""
+        for change in changes:
+            if isinstance(change, RunFinished):
+                run = self.machine.state.runs.get(change.run)
+                if run is not None:
+                    self._finished[run.root] = None
+                    self._archive.pop(run.id, None)
+        if len(self._finished) <= KEPT:
+            return
+        for root in list(self._finished)[: len(self._finished) - KEPT]:
+            if self.machine.is_evictable(root):
+                del self._finished[root]
+                self.machine.evict(root)
+            else:
+                self._finished.move_to_end(root)
+
+    def _set_timer(self) -> None:
+        deadline = self.machine.next_deadline()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if deadline is not None and self._loop is not None:
+            # Wall-clock, because the host may sleep; looked at again at least each minute.
+            delay = min(max(0, deadline - self.now()), 60_000) / 1000
+            self._timer = self._loop.call_later(delay, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self.put(TimePassed())

@@ -1,0 +1,99 @@
+"""A project's process: `python -m coflux.server.project.process`, started by the supervisor.
+
+Belongs here: start, readiness, end. It prints `ready` once its socket listens, and ends when its
+standard input does (the supervisor is gone) or on SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_unix_socket
+from tornado.web import Application
+
+from coflux.blobs import LocalBlobs
+from coflux.errors import CofluxError
+from coflux.server.bodies import MAX_BODY
+from coflux.server.core.changes import Change
+from coflux.server.project.api import UnknownHandler, rules
+from coflux.server.project.calls import Project
+from coflux.server.project.orchestrator import Orchestrator
+
+#: SE-3: pings both ways every 5 s; silent for 15 s is disconnected.
+PING_S, SILENT_S = 5, 15
+#: Changes of the story told when a decision fails.
+STORY = 50
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a project until its supervisor is gone; the exit status."""
+    parser = argparse.ArgumentParser(prog="coflux-project")
+    parser.add_argument("--project", required=True)
+    parser.add_argument("--directory", required=True, type=Path)
+    parser.add_argument("--socket", required=True)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        asyncio.run(_serve(options.project, options.directory, options.socket))
+    except CofluxError as error:
+        print(f"coflux: {error}", file=sys.stderr)  # noqa: T201 - the supervisor shows it
+        return 2
+    return 0
+
+
+async def _serve(name: str, directory: Path, socket_path: str) -> None:
+    orchestrator = Orchestrator(directory)
+    orchestrator.on_failure = _die
+    blobs = LocalBlobs(directory / "blobs")
+    project = Project(name, directory, socket_path, orchestrator, blobs)
+    application = Application(
+        rules(project),
+        default_handler_class=UnknownHandler,
+        websocket_ping_interval=PING_S,
+        websocket_ping_timeout=SILENT_S,
+        log_function=lambda handler: None,
+    )
+    server = HTTPServer(application, max_body_size=MAX_BODY + 4096, max_buffer_size=2 * MAX_BODY)
+    server.add_socket(bind_unix_socket(socket_path, mode=0o600, backlog=512))
+    orchestrator.start()
+    print("ready", flush=True)  # noqa: T201 - what the supervisor waits for
+    await _until_told_to_stop()
+    server.stop()
+    await server.close_all_connections()
+    orchestrator.close()
+
+
+async def _until_told_to_stop() -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor decides
+    loop.add_reader(sys.stdin.fileno(), _stop_at_end, stop)
+    await stop.wait()
+    loop.remove_reader(sys.stdin.fileno())
+
+
+def _stop_at_end(stop: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 4096):
+        stop.set()
+
+
+def _die(error: BaseException, changes: list[Change]) -> None:
+    """Memory and disk may differ: say what led here, and start again from the disk."""
+    traceback.print_exception(type(error), error, error.__traceback__)
+    for change in changes[-STORY:]:
+        print(f"  {change}", file=sys.stderr)  # noqa: T201
+    sys.stderr.flush()
+    os._exit(70)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

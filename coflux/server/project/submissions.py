@@ -1,0 +1,128 @@
+"""Submissions by name: JSON arguments bound to the registered signature (SU-1, SU-2).
+
+Belongs here: binding and encoding on the server's side for callers that have no Python object.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from coflux.blobs import LocalBlobs
+from coflux.errors import InvalidRequest, NotFound
+from coflux.model import Definition, Options, Parameter, RetryPolicy, Submission, Value, digest
+from coflux.server.bodies import NewRun, RunOptions
+from coflux.server.core.entities import Environment
+from coflux.server.core.submission import find_definition, nearest
+from coflux.values import encode
+
+_KINDS = {
+    "positional": inspect.Parameter.POSITIONAL_ONLY,
+    "normal": inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    "args": inspect.Parameter.VAR_POSITIONAL,
+    "keyword": inspect.Parameter.KEYWORD_ONLY,
+    "kwargs": inspect.Parameter.VAR_KEYWORD,
+}
+_to_bytes = msgspec.msgpack.Encoder(order="deterministic").encode
+
+
+def submission_of(body: NewRun, environment: Environment, blobs: LocalBlobs) -> Submission:
+    """The call that the body describes, bound to the environment's current manifest."""
+    if body.submission is not None:
+        options = with_options(body.submission.options, body.options)
+        return msgspec.structs.replace(body.submission, options=options)
+    if not body.target:
+        raise InvalidRequest("Give `target` or `submission`.", field="target")
+    repository, _, name = body.target.rpartition("/")
+    if not repository:
+        raise InvalidRequest(
+            f"Name the target as repository/target, not {body.target!r}.", field="target"
+        )
+    definition, problem = find_definition(environment, repository, name)
+    if definition is None:
+        raise NotFound(
+            problem[:1].upper() + problem[1:] + _how_to_register(problem), field="target"
+        )
+    return Submission(
+        repository, name, definition.type,
+        bind(definition, body.arguments, body.keyword_arguments, blobs),
+        with_options(definition.options, body.options), code=definition.code,
+    )  # fmt: skip
+
+
+def fingerprint(submission: Submission) -> bytes:
+    """What makes two requests with one idempotency key the same (SU-4)."""
+    return digest(_to_bytes(submission))
+
+
+def with_options(options: Options, given: RunOptions) -> Options:
+    """A target's options with what this submission sets for itself (SU-3)."""
+    changes = {
+        name: value
+        for name in RunOptions.__struct_fields__
+        if (value := getattr(given, name)) is not UNSET
+    }
+    if isinstance(changes.get("retries"), int):
+        changes["retries"] = RetryPolicy(limit=changes["retries"])
+    return msgspec.structs.replace(options, **changes)
+
+
+def bind(
+    definition: Definition, arguments: list[Any], keywords: dict[str, Any], blobs: LocalBlobs
+) -> dict[str, Value]:
+    """All parameters with their values, in signature order."""
+    signature = inspect.Signature([_parameter(p) for p in definition.parameters])
+    try:
+        bound = signature.bind(*arguments, **keywords)
+    except TypeError as error:
+        raise InvalidRequest(
+            f"{_message(definition, keywords, str(error))} Its signature is "
+            f"{definition.name}{describe(definition)}.",
+            field="arguments",
+        ) from None
+    return {p.name: _value(p, bound.arguments, blobs) for p in definition.parameters}
+
+
+def describe(definition: Definition) -> str:
+    """The signature as a person writes it."""
+    return "(" + ", ".join(_shown(p) for p in definition.parameters) + ")"
+
+
+def _parameter(parameter: Parameter) -> inspect.Parameter:
+    has_default = parameter.default is not None and parameter.kind not in ("args", "kwargs")
+    default = None if has_default else inspect.Parameter.empty
+    return inspect.Parameter(parameter.name, _KINDS[parameter.kind], default=default)
+
+
+def _value(parameter: Parameter, bound: dict[str, Any], blobs: LocalBlobs) -> Value:
+    if parameter.name in bound:
+        return encode(bound[parameter.name], blobs=blobs, path=parameter.name)
+    if parameter.kind == "args":
+        return encode((), blobs=blobs)
+    if parameter.kind == "kwargs":
+        return encode({}, blobs=blobs)
+    assert parameter.default is not None
+    return parameter.default
+
+
+def _shown(parameter: Parameter) -> str:
+    prefix = {"args": "*", "kwargs": "**"}.get(parameter.kind, "")
+    annotation = f": {parameter.annotation}" if parameter.annotation else ""
+    default = f" = {parameter.default.preview}" if parameter.default is not None else ""
+    return f"{prefix}{parameter.name}{annotation}{default}"
+
+
+def _message(definition: Definition, keywords: dict[str, Any], problem: str) -> str:
+    names = [p.name for p in definition.parameters]
+    unknown = next((k for k in keywords if k not in names), None)
+    hint = nearest(unknown, names) if unknown is not None else ""
+    return f"The arguments do not fit {definition.name}: {problem}{hint or '.'}"
+
+
+def _how_to_register(problem: str) -> str:
+    if problem.endswith("?"):
+        return ""
+    return ": register it with `coflux register` or run an agent with `--register`."

@@ -1,0 +1,177 @@
+"""Live views over a WebSocket: a snapshot, then numbered patches.
+
+Belongs here: subscriptions, when to send, slow readers. Does not belong here: what a document says
+(`feeds`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
+
+from coflux.errors import REFUSALS, CofluxError
+from coflux.server.access import PRINCIPAL_HEADER, Principal, decode_principal
+from coflux.server.core.changes import Change
+from coflux.server.project.calls import Call, Project
+from coflux.server.project.feeds import Feed, check_topic
+
+#: Seconds between two patches of a subscription; the first goes out at once.
+INTERVAL = 0.1
+HEARTBEAT = 15.0
+#: Unsent bytes beyond which a reader gets no more patches, but a fresh snapshot later.
+QUEUE = 1024 * 1024
+
+
+class Request(msgspec.Struct, forbid_unknown_fields=True):
+    """What a client sends."""
+
+    op: str
+    id: int
+    topic: str = ""
+    args: dict[str, Any] = {}
+
+
+@dataclass
+class Subscription:
+    """A feed that a client watches."""
+
+    feed: Feed
+    seq: int = 0
+    parts: set[str] = field(default_factory=set)
+    timer: asyncio.TimerHandle | None = None
+    #: The reader was too slow; it needs a snapshot.
+    is_behind: bool = False
+
+
+class TopicsHandler(WebSocketHandler):
+    """One client's subscriptions."""
+
+    def initialize(self, project: Project) -> None:
+        self.project = project
+        self.principal = Principal("", "")
+        self.subscriptions: dict[int, Subscription] = {}
+        self.unsent = 0
+        self.heartbeat: asyncio.TimerHandle | None = None
+
+    def check_origin(self, origin: str) -> bool:
+        """The gateway has checked it before it passed the connection on."""
+        return True
+
+    def get_compression_options(self) -> dict[str, Any]:
+        """Documents are repetitive text."""
+        return {}
+
+    async def get(self, *args: Any, **kwargs: Any) -> None:
+        """Upgrade, for whoever the gateway names."""
+        try:
+            self.principal = decode_principal(self.request.headers.get(PRINCIPAL_HEADER, ""))
+        except msgspec.DecodeError:
+            self.set_status(401)
+            return
+        await super().get(*args, **kwargs)
+
+    def open(self, *args: str, **kwargs: str) -> None:
+        """Listen to what is committed."""
+        self.project.orchestrator.listeners.append(self._committed)
+        self._beat()
+
+    def on_close(self) -> None:
+        """Forget the client."""
+        if self._committed in self.project.orchestrator.listeners:
+            self.project.orchestrator.listeners.remove(self._committed)
+        for id in list(self.subscriptions):
+            self._unsubscribe(id)
+        if self.heartbeat is not None:
+            self.heartbeat.cancel()
+
+    def on_message(self, message: str | bytes) -> None:
+        """Subscribe or unsubscribe."""
+        try:
+            request = msgspec.json.decode(message, type=Request)
+        except msgspec.DecodeError as error:
+            self.close(1008, f"malformed request: {error}"[:120])
+            return
+        if request.op == "unsub":
+            self._unsubscribe(request.id)
+        elif request.op == "sub" and request.id not in self.subscriptions:
+            self._subscribe(request)
+
+    def _subscribe(self, request: Request) -> None:
+        try:
+            check_topic(request.topic)
+            call = Call(self.project, self.principal)
+            feed = Feed(call, request.topic, request.args)
+        except CofluxError as error:
+            code = next((c for c, kind in REFUSALS.items() if type(error) is kind), "invalid")
+            self._send({"id": request.id, "t": "err", "code": code, "message": str(error)})
+            return
+        self.subscriptions[request.id] = Subscription(feed)
+        self._send({"id": request.id, "t": "snap", "seq": 0, "data": feed.document})
+
+    def _unsubscribe(self, id: int) -> None:
+        subscription = self.subscriptions.pop(id, None)
+        if subscription is not None and subscription.timer is not None:
+            subscription.timer.cancel()
+
+    def _committed(self, changes: list[Change]) -> None:
+        for id, subscription in self.subscriptions.items():
+            for change in changes:
+                part = subscription.feed.touched(change)
+                if part is not None:
+                    subscription.parts.add(part)
+            if subscription.parts and subscription.timer is None:
+                self._later(id, subscription, INTERVAL if subscription.seq else 0)
+
+    def _later(self, id: int, subscription: Subscription, delay: float) -> None:
+        loop = asyncio.get_running_loop()
+        subscription.timer = loop.call_later(delay, self._update, id)
+
+    def _update(self, id: int) -> None:
+        subscription = self.subscriptions.get(id)
+        if subscription is None:
+            return
+        subscription.timer = None
+        if self.unsent > QUEUE:
+            subscription.is_behind = True
+            self._later(id, subscription, INTERVAL)
+            return
+        parts, subscription.parts = subscription.parts, set()
+        try:
+            operations = subscription.feed.patch(parts)
+        except CofluxError as error:
+            self._unsubscribe(id)
+            self._send({"id": id, "t": "err", "code": "not_found", "message": str(error)})
+            return
+        self._publish(id, subscription, operations)
+
+    def _publish(self, id: int, subscription: Subscription, operations: list[Any]) -> None:
+        if subscription.is_behind:
+            subscription.is_behind = False
+            subscription.seq += 1
+            data = subscription.feed.document
+            self._send({"id": id, "t": "snap", "seq": subscription.seq, "data": data})
+        elif operations:
+            subscription.seq += 1
+            self._send({"id": id, "t": "patch", "seq": subscription.seq, "ops": operations})
+
+    def _beat(self) -> None:
+        self.heartbeat = asyncio.get_running_loop().call_later(HEARTBEAT, self._beat)
+        self._send({"t": "hb", "now": self.project.orchestrator.now()})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        frame = msgspec.json.encode(message)
+        self.unsent += len(frame)
+        try:
+            sent = asyncio.ensure_future(self.write_message(frame.decode()))
+        except WebSocketClosedError:
+            return
+        sent.add_done_callback(lambda done: self._was_sent(len(frame), done))
+
+    def _was_sent(self, size: int, done: asyncio.Future[None]) -> None:
+        self.unsent -= size
+        if not done.cancelled():
+            done.exception()  # a closed socket is told by on_close

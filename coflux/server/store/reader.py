@@ -1,0 +1,128 @@
+"""Reading facts back: what a start needs, and single runs of the past.
+
+Belongs here: queries. Does not belong here: writing, and what the facts mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from peewee import SqliteDatabase
+
+from coflux.server.core.changes import Change
+from coflux.server.core.entities import AssetRecord, CacheNote
+from coflux.server.core.state import State
+from coflux.server.store import codec
+
+_LIVE = "SELECT DISTINCT root FROM run WHERE status IS NULL"
+_FAMILY = (
+    "SELECT data FROM journal WHERE run IN (SELECT id FROM run WHERE root IN ({roots}))"
+    " ORDER BY seq"
+)
+
+
+class Reader:
+    """Reads the store of one project."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+
+    def newest(self) -> int:
+        """The number of the newest row."""
+        return int(self._one("SELECT COALESCE(MAX(seq), 0) FROM journal")[0])
+
+    def last_instant(self, seq: int) -> int:
+        """The instant of the newest row (EN-7: the clock never goes back)."""
+        row = self._one("SELECT data FROM journal WHERE seq = ?", seq)
+        return int(getattr(codec.decode_change(row[0]), "at", 0)) if row else 0
+
+    def start(self, state: State) -> None:
+        """Apply configuration, cache entries, recent idempotency keys and live runs."""
+        state.load(self._changes("SELECT data FROM journal WHERE run IS NULL ORDER BY seq"))
+        self._load_cache(state)
+        state.order = self.newest()
+        self._load_idempotency(state)
+        state.load(self._changes(_FAMILY.format(roots=_LIVE)))
+
+    def family(self, run: str) -> list[Change]:
+        """The changes of a run and of all runs of its family; empty when there is none."""
+        roots = "SELECT root FROM run WHERE id = ?"
+        return list(self._changes(_FAMILY.format(roots=roots), run))
+
+    def is_taken(self, id: str) -> bool:
+        """Whether something has or had that id (ID-1)."""
+        table = "run" if id.startswith("R") else "identifier"
+        return self._one(f"SELECT 1 FROM {table} WHERE id = ?", id) is not None
+
+    def asset(self, *, id: str | None = None, digest: str | None = None) -> AssetRecord | None:
+        """An asset by id or by content."""
+        column, value = ("id", id) if id is not None else ("digest", digest)
+        row = self._one(
+            f"SELECT id, digest, manifest, execution FROM asset WHERE {column} = ?", value
+        )
+        return AssetRecord(row[0], row[1], codec.decode_manifest(row[2]), row[3]) if row else None
+
+    def assets_of(self, run: str) -> list[tuple[str, str]]:
+        """(asset, execution that persisted it) of a run, in order."""
+        sql = "SELECT DISTINCT asset, execution FROM asset_producer WHERE run = ? ORDER BY rowid"
+        return [(row[0], row[1]) for row in self._database.execute_sql(sql, (run,))]
+
+    def runs(
+        self, environment: str | None, target: tuple[str, str] | None, limit: int,
+        before: str | None,
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        """Runs, newest first. `status` is None for those that are live."""
+        where, values = ["1 = 1"], []
+        if environment is not None:
+            where.append("environment = ?")
+            values.append(environment)
+        if target is not None:
+            where.append("repository = ? AND target = ?")
+            values += target
+        if before is not None:
+            where.append("seq < (SELECT seq FROM run WHERE id = ?)")
+            values.append(before)
+        sql = (
+            "SELECT id, repository, target, environment, status, created_at, parent, created_by,"
+            " finished_at FROM run"
+            f" WHERE {' AND '.join(where)} ORDER BY seq DESC LIMIT ?"
+        )
+        names = ("run", "repository", "target", "environment", "status", "created_at", "parent",
+                 "by", "finished_at")  # fmt: skip
+        rows = self._database.execute_sql(sql, (*values, limit))
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def _load_cache(self, state: State) -> None:
+        sql = (
+            "SELECT execution, seq, environment, key, namespace, parts, value_at, code FROM cache"
+            " ORDER BY seq"
+        )
+        for (
+            execution,
+            seq,
+            environment,
+            key,
+            namespace,
+            parts,
+            value_at,
+            code,
+        ) in self._database.execute_sql(sql):
+            note = CacheNote(bytes(key), namespace, codec.decode_parts(parts))
+            entry = state.add_cache_entry(execution, environment, note, seq)
+            entry.value_at, entry.code = value_at, code
+
+    def _load_idempotency(self, state: State) -> None:
+        sql = (
+            "SELECT environment, idempotency_key, id, fingerprint, created_at FROM run"
+            " WHERE idempotency_key IS NOT NULL ORDER BY seq"
+        )
+        for environment, key, run, fingerprint, created_at in self._database.execute_sql(sql):
+            state.idempotency[environment, key] = (run, bytes(fingerprint or b""), created_at)
+
+    def _changes(self, sql: str, *values: Any) -> Iterator[Change]:
+        for (data,) in self._database.execute_sql(sql, values):
+            yield codec.decode_change(data)
+
+    def _one(self, sql: str, *values: Any) -> Any:
+        return self._database.execute_sql(sql, values).fetchone()

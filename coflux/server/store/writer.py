@@ -1,0 +1,129 @@
+"""Writing a batch of changes in one transaction.
+
+Belongs here: which rows a change becomes. Does not belong here: when to write, reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from peewee import SqliteDatabase
+
+from coflux.model import Returned, run_of
+from coflux.server.core import changes as c
+from coflux.server.core.state import State
+from coflux.server.store import codec
+
+_INSERT = "INSERT INTO journal (seq, run, data) VALUES (?, ?, ?)"
+#: These make a finished run live again.
+_REOPENING = ("rerun", "manual", "relink")
+
+
+class Writer:
+    """The hand that writes. `seq` is the number of the newest row."""
+
+    def __init__(self, database: SqliteDatabase, state: State, seq: int) -> None:
+        self._database = database
+        #: Only to look up what a result's cache entry is called.
+        self._state = state
+        self.seq = seq
+
+    def write(self, changes: Iterable[c.Change]) -> None:
+        """All of the changes that are kept, or none."""
+        rows = []
+        indexed: list[tuple[Callable[..., None], c.Change, int]] = []
+        for change in changes:
+            if not change.DURABLE:
+                continue
+            self.seq += 1
+            rows.append((self.seq, _run(change), codec.encode_change(change)))
+            index = _INDEXES.get(type(change))
+            if index is not None:
+                indexed.append((index, change, self.seq))
+        if not rows:
+            return
+        with self._database.atomic():
+            self._database.connection().executemany(_INSERT, rows)
+            for index, change, seq in indexed:
+                index(self, change, seq)
+
+    def _execute(self, sql: str, *values: Any) -> None:
+        self._database.execute_sql(sql, values)
+
+    def _run(self, x: c.RunCreated, seq: int) -> None:
+        self._execute(
+            "INSERT INTO run (id, seq, environment, repository, target, parent, root, created_by,"
+            " created_at, status, idempotency_key, fingerprint)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?)",
+            x.run, seq, x.environment, x.repository, x.target, x.parent, x.root or x.run, x.by,
+            x.at, x.idempotency_key, x.fingerprint,
+        )  # fmt: skip
+
+    def _finished(self, x: c.RunFinished, seq: int) -> None:
+        self._execute(
+            "UPDATE run SET status = ?, finished_at = ? WHERE id = ?", x.status, x.at, x.run
+        )
+
+    def _execution(self, x: c.ExecutionCreated, seq: int) -> None:
+        if x.origin in _REOPENING:
+            self._execute("UPDATE run SET status = NULL WHERE id = ?", run_of(x.execution))
+
+    def _result(self, x: c.ResultRecorded, seq: int) -> None:
+        if not isinstance(x.result, Returned):
+            return
+        execution = self._state.executions.get(x.execution)
+        note = execution.cache if execution is not None else None
+        if execution is None or note is None or note.key is None or note.source is not None:
+            return
+        self._execute(
+            "INSERT OR IGNORE INTO cache (execution, seq, environment, key, namespace, parts,"
+            " value_at, code) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            x.execution, seq, execution.environment, note.key, note.namespace,
+            codec.encode_parts(note.parts), x.at, execution.code,
+        )  # fmt: skip
+
+    def _forgotten(self, x: c.CacheForgotten, seq: int) -> None:
+        self._database.connection().executemany(
+            "DELETE FROM cache WHERE execution = ?", [(e,) for e in x.executions]
+        )
+
+    def _asset(self, x: c.AssetRecorded, seq: int) -> None:
+        self._execute(
+            "INSERT OR IGNORE INTO asset (id, digest, execution, manifest) VALUES (?, ?, ?, ?)",
+            x.asset, x.digest, x.execution, codec.encode_manifest(x.manifest),
+        )  # fmt: skip
+        self._execute(
+            "INSERT INTO asset_producer (run, asset, execution) VALUES (?, ?, ?)",
+            run_of(x.execution), x.asset, x.execution,
+        )  # fmt: skip
+        self._identifier(x.asset)
+
+    def _environment(self, x: c.EnvironmentSet, seq: int) -> None:
+        self._identifier(x.environment)
+
+    def _session(self, x: c.SessionOpened, seq: int) -> None:
+        self._identifier(x.session)
+
+    def _identifier(self, id: str) -> None:
+        self._execute("INSERT OR IGNORE INTO identifier (id) VALUES (?)", id)
+
+
+def _run(change: c.Change) -> str | None:
+    run = getattr(change, "run", None)
+    if run is not None:
+        return str(run)
+    id = getattr(change, "execution", None) or getattr(change, "parent", None)
+    return run_of(id) if id is not None else None
+
+
+_INDEXES: dict[type[c.Change], Callable[..., None]] = {
+    c.RunCreated: Writer._run,
+    c.RunFinished: Writer._finished,
+    c.ExecutionCreated: Writer._execution,
+    c.ResultRecorded: Writer._result,
+    c.CacheForgotten: Writer._forgotten,
+    c.AssetRecorded: Writer._asset,
+    c.EnvironmentSet: Writer._environment,
+    c.SessionOpened: Writer._session,
+}

@@ -1,0 +1,167 @@
+"""Runs, steps and executions as shown (RR-6: seen from an environment)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from coflux.blobs import Blobs
+from coflux.model import LINKS, Options, result_kind, target_id
+from coflux.server.core.entities import CacheNote, Execution, Run, Step
+from coflux.server.core.state import State
+from coflux.server.views.results import show_result
+
+#: Why a queued execution is queued, as `{"code", "text", "data"}`.
+ReasonOf = Callable[[Execution], dict[str, Any]]
+
+
+def visible_from(state: State, run: Run, environment: str | None) -> list[str]:
+    """Environments whose attempts are seen: the run's, the viewer's and its ancestors'."""
+    viewer = environment or run.environment
+    return [run.environment, *state.lineage(viewer)]
+
+
+def show_run(
+    state: State, run: Run, environment: str | None, reason_of: ReasonOf, blobs: Blobs | None
+) -> dict[str, Any]:
+    """The shape of `coflux runs inspect`."""
+    seen = visible_from(state, run, environment)
+    return {
+        **show_header(state, run),
+        "steps": [
+            show_step(state, step, seen, reason_of, blobs) for step in run.steps.values()
+            if any(e.environment in seen for e in step.executions)
+        ],
+    }  # fmt: skip
+
+
+def show_header(state: State, run: Run) -> dict[str, Any]:
+    """A run without its steps."""
+    return {
+        "run": run.id,
+        "target": target_id(run.repository, run.target),
+        "environment": state.environments[run.environment].name,
+        "status": run.status or state.run_status(run),
+        "parent": run.parent,
+        "created_at": run.created_at,
+        "created_by": run.by,
+        "idempotency_key": run.idempotency_key,
+    }
+
+
+def show_step(
+    state: State, step: Step, seen: list[str], reason_of: ReasonOf, blobs: Blobs | None
+) -> dict[str, Any]:
+    """One call with its visible attempts."""
+    submission = step.submission
+    return {
+        "step": step.id,
+        "target": target_id(submission.repository, submission.target),
+        "type": submission.type,
+        "parent": step.parent,
+        "group": _group(state, step),
+        "arguments": {name: value.preview for name, value in submission.arguments.items()},
+        "created_at": step.created_at,
+        "options": show_options(submission.options),
+        "note": step.arguments_note,
+        "executions": [
+            show_execution(state, execution, reason_of, blobs)
+            for execution in step.executions
+            if execution.environment in seen
+        ],
+    }
+
+
+def show_execution(
+    state: State, execution: Execution, reason_of: ReasonOf, blobs: Blobs | None
+) -> dict[str, Any]:
+    """One attempt."""
+    result = execution.result
+    return {
+        "execution": execution.id,
+        "environment": state.environments[execution.environment].name,
+        "origin": execution.origin,
+        "status": status_of(execution),
+        "reason": reason_of(execution) if execution.status == "queued" else None,
+        "result": show_result(result, blobs) if result is not None else None,
+        "resolved": _resolved(state, execution),
+        "successor": execution.link_successor or execution.successor,
+        "predecessor": execution.predecessor,
+        "code": execution.code,
+        "cache": show_cache(execution.cache),
+        "children": [{"execution": id, "group": group} for id, group in execution.children.items()],
+        "groups": {str(number): name for number, name in execution.groups.items()},
+        "dependencies": list(execution.dependencies),
+        "session": execution.assigned_to,
+        "process": execution.process.value,
+        "created_at": execution.created_at,
+        "due_at": execution.due_at,
+        "assigned_at": execution.assigned_at,
+        "started_at": execution.started_at,
+        "ended_at": execution.ended_at,
+        "by": execution.by or None,
+        "note": execution.reason or None,
+    }
+
+
+def status_of(execution: Execution) -> str:
+    """Its status, or the kind of its result."""
+    if execution.result is None:
+        return execution.status.value
+    return result_kind(execution.result)
+
+
+def show_options(options: Options) -> dict[str, Any]:
+    """Options that are not at their defaults."""
+    default = Options()
+    return {
+        name: getattr(options, name)
+        for name in options.__struct_fields__
+        if getattr(options, name) != getattr(default, name)
+    }
+
+
+def find(
+    state: State, run: Run, number: int, attempt: int | None, environment: str | None
+) -> Execution | None:
+    """The attempt that an id means, seen from an environment (ID-3)."""
+    step = run.steps.get(number)
+    seen = visible_from(state, run, environment)
+    attempts = [e for e in step.executions if e.environment in seen] if step else []
+    if attempt is not None:
+        attempts = [e for e in attempts if e.attempt == attempt]
+    return attempts[-1] if attempts else None
+
+
+def _group(state: State, step: Step) -> dict[str, Any] | None:
+    group = step.submission.group
+    if group is None:
+        return None
+    parent = state.executions.get(step.parent or "")
+    name = parent.groups.get(group.number) if parent is not None else group.name
+    return {"number": group.number, "name": name}
+
+
+def _resolved(state: State, execution: Execution) -> dict[str, Any] | None:
+    """Where the links of an ended execution lead, and how that went."""
+    if execution.result is None or not (
+        isinstance(execution.result, LINKS) or execution.successor is not None
+    ):
+        return None
+    id, end = state.end_of(execution.id)
+    if end is None:
+        return {"execution": id, "status": "value"}
+    return {"execution": id, "status": status_of(end)}
+
+
+def show_cache(note: CacheNote | None) -> dict[str, Any] | None:
+    """How a cache lookup went (CA-12)."""
+    if note is None:
+        return None
+    return {
+        "outcome": note.outcome,
+        "execution": note.source,
+        "detail": note.detail,
+        "namespace": note.namespace,
+        "key": note.key.hex() if note.key is not None else None,
+    }
