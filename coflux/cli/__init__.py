@@ -16,10 +16,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Exit codes: 0 success, 1 the run failed, 2 usage, 3 the server refuses or cannot be reached,
     130 interrupted.
     """
-    sys.exit(run(list(arguments) if arguments is not None else None))
+    sys.exit(execute(list(arguments) if arguments is not None else None))
 
 
-def run(arguments: list[str] | None = None) -> int:
+def execute(arguments: list[str] | None = None) -> int:
     """Run `coflux` and give its exit code; errors become one line on stderr."""
     import click
 

@@ -17,7 +17,7 @@ from coflux.cli.output import emit, size
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @common
 def backup(call: Invocation, file: Path) -> None:
-    """Write a consistent copy of the project, with its blobs, to a new FILE; the server goes on."""
+    """Write a consistent copy of the project, with its blobs, to a new FILE."""
     import sys
 
     written = 0

@@ -15,15 +15,18 @@ import click
 #: The help stands here as well, so that `coflux --help` loads nothing; a test compares the two.
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo.command:demo", "Run a bundled example on real weather data."),
-    "run": ("run:run", "Run one target of a file, with a server of its own if none is running."),
-    "dev": ("dev:dev", "Server, reloading agent and UI in one terminal."),
-    "server": ("server:server", "Start the server."),
-    "agent": ("agent:agent", "Start an agent that hosts repositories."),
-    "register": ("manifests:register", "Register the workflows of repositories."),
+    "run": ("run:run", "Run one target and print its result."),
+    "dev": ("dev:dev", "Server, reloading agent and UI in one terminal, until Ctrl-C."),
+    "server": ("server:server", "Start the server; Ctrl-C ends it."),
+    "agent": ("agent:agent", "Start an agent that hosts repositories, until Ctrl-C."),
+    "register": (
+        "manifests:register",
+        "Register the workflows and sensors of repositories in the environment.",
+    ),
     "manifests": ("manifests:manifests", "Show and archive registered repositories."),
-    "submit": ("submit:submit", "Start a run and wait for its result."),
+    "submit": ("submit:submit", "Start a run of REPOSITORY/TARGET and wait for its result."),
     "runs": ("runs:runs", "Show, re-run and cancel runs."),
-    "logs": ("logs:logs", "Show what a run, step or execution logged."),
+    "logs": ("logs:logs", "Show what a run, step or execution logged, oldest first."),
     "env": ("env:env", "Manage the environments of the project."),
     "projects": ("projects:projects", "Manage the projects of the server."),
     "assets": ("assets:assets", "Show and download assets."),
@@ -33,10 +36,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cache": ("cache:cache", "Explain cache lookups, and forget entries."),
     "tokens": ("tokens:tokens", "Manage access tokens."),
     "configure": ("configure:configure", "Write coflux.toml in the working directory."),
-    "backup": ("backup:backup", "Write a consistent copy of the project to a file."),
-    "restore": ("backup:restore", "Make a project from a backup file."),
-    "doctor": ("doctor:doctor", "Check the configuration and the server, step by step."),
-    "completion": ("completion:completion", "Print the shell's completion script."),
+    "backup": (
+        "backup:backup",
+        "Write a consistent copy of the project, with its blobs, to a new FILE.",
+    ),
+    "restore": ("backup:restore", "Put the project of a backup into a data directory."),
+    "doctor": (
+        "doctor:doctor",
+        "Check the configuration and the server, step by step, and say what to do.",
+    ),
+    "completion": ("completion:completion", "Print the completion script for SHELL."),
 }
 
 
