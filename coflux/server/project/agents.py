@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
-from coflux import wire
+import coflux.wire as wire
 from coflux.errors import CofluxError
 from coflux.server.core import effects as fx
 from coflux.server.core import events as e
