@@ -25,7 +25,7 @@ class Problem(Answer):
     """Why a request was refused, and what to do."""
 
     code: Literal[
-        "invalid", "not_found", "conflict", "forbidden", "unavailable", "unauthorized"
+        "invalid", "not_found", "conflict", "forbidden", "unavailable", "unauthorized", "internal"
     ]  # fmt: skip
     message: str
     #: Path of the field at fault.

@@ -66,7 +66,7 @@ class NewRun(Body):
     target: str | None = None
     arguments: list[Any] = []
     keyword_arguments: dict[str, Any] = {}
-    options: RunOptions = RunOptions()
+    options: RunOptions = msgspec.field(default_factory=RunOptions)
     submission: Submission | None = None
     idempotency_key: str | None = None
 
