@@ -7,6 +7,7 @@ process, OpenAPI document and tests are made from it. Does not belong here: any 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -50,6 +51,17 @@ def to_regex(pattern: str) -> str:
     texts = [re.escape(part) for part in parts[::2]]
     groups = [f"(?P<{name}>[^/]+)" for name in parts[1::2]] + [""]
     return "".join(text + group for text, group in zip(texts, groups, strict=True)) + "$"
+
+
+def by_pattern(routes: Iterable[Route]) -> dict[str, dict[str, Route]]:
+    """The routes of each path by method, in an order in which the first path that fits is right.
+
+    Paths without parameters come first: `/cache/forget` before `/cache/{id}`.
+    """
+    grouped: dict[str, dict[str, Route]] = {}
+    for route in sorted(routes, key=lambda route: route.pattern.count("{")):
+        grouped.setdefault(route.pattern, {})[route.method] = route
+    return grouped
 
 
 ENVIRONMENT = Parameter("environment", "Name of the environment.")

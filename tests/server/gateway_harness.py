@@ -8,9 +8,13 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
+
+from tornado.httpclient import HTTPRequest
+from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from coflux.server.main import RunningServer, ServerConfig, start
 
@@ -113,6 +117,40 @@ class Server:
 
     def websocket_url(self, path: str) -> str:
         return f"ws://127.0.0.1:{self.port}{self.config.base_path.rstrip('/')}{path}"
+
+
+class Peer:
+    """The client's end of a WebSocket."""
+
+    def __init__(self, connection: WebSocketClientConnection) -> None:
+        self._connection = connection
+        self._has_ended = False
+
+    async def read(self) -> str | bytes | None:
+        """The next message; None at the end."""
+        message = await asyncio.wait_for(self._connection.read_message(), 10)
+        self._has_ended = message is None
+        return message
+
+    async def write(self, message: str | bytes) -> None:
+        await self._connection.write_message(message, binary=isinstance(message, bytes))
+
+    async def close(self) -> None:
+        self._connection.close()
+        while not self._has_ended:
+            await self.read()
+
+
+@asynccontextmanager
+async def connected(server: Server, path: str, token: str | None = None) -> AsyncIterator[Peer]:
+    """A WebSocket to a path of the default project."""
+    headers = {"Authorization": f"Bearer {token or server.token}"}
+    request = HTTPRequest(server.websocket_url(P + path), headers=headers)
+    peer = Peer(await websocket_connect(request))
+    try:
+        yield peer
+    finally:
+        await peer.close()
 
 
 def eventually(condition: Callable[[], T], seconds: float = 10.0) -> T:

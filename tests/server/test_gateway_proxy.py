@@ -8,14 +8,12 @@ import json
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from gateway_harness import API, P, Server, eventually
+from gateway_harness import API, P, Peer, Server, connected, eventually
 from tornado.httpclient import HTTPClientError, HTTPRequest
-from tornado.websocket import WebSocketClientConnection, websocket_connect
+from tornado.websocket import websocket_connect
 
 
 def test_a_request_reaches_the_project_with_its_principal_and_without_its_credentials(
@@ -167,56 +165,42 @@ def test_a_client_that_leaves_ends_its_request_to_the_project(server: Server) ->
 # --- WebSockets --------------------------------------------------------------------------------
 
 
-@asynccontextmanager
-async def connected(server: Server, path: str) -> AsyncIterator[WebSocketClientConnection]:
-    headers = {"Authorization": f"Bearer {server.token}"}
-    request = HTTPRequest(server.websocket_url(path), headers=headers)
-    connection = await websocket_connect(request)
-    try:
-        yield connection
-    finally:
-        connection.close()
-        if not connection.close_code:
-            assert await asyncio.wait_for(connection.read_message(), 10) is None
-
-
-async def greeting(connection: WebSocketClientConnection) -> Any:
-    message = await connection.read_message()
+async def greeting(peer: Peer) -> Any:
+    message = await peer.read()
     assert isinstance(message, str)
     return json.loads(message)
 
 
 def test_a_websocket_is_spliced_with_its_principal(server: Server) -> None:
     async def scenario() -> None:
-        async with connected(server, f"{P}/topics?a=b") as connection:
-            seen = await greeting(connection)
+        async with connected(server, "/topics?a=b") as peer:
+            seen = await greeting(peer)
             assert seen["uri"] == "/topics?a=b"
             assert "Authorization" not in seen["headers"]
             assert json.loads(seen["headers"]["X-Coflux-Principal"])["scopes"]
-            await connection.write_message("text")
-            assert await connection.read_message() == "text"
+            await peer.write("text")
+            assert await peer.read() == "text"
             piece = os.urandom(5_000_000)
-            await connection.write_message(piece, binary=True)
-            assert await connection.read_message() == piece
+            await peer.write(piece)
+            assert await peer.read() == piece
 
     asyncio.run(scenario())
 
 
 def test_a_websocket_ends_with_its_process(server: Server) -> None:
     async def scenario() -> None:
-        async with connected(server, f"{P}/agent") as connection:
-            await greeting(connection)
-            await connection.write_message("die")
-            assert await asyncio.wait_for(connection.read_message(), 10) is None
-            connection.close_code = 1006
+        async with connected(server, "/agent") as peer:
+            await greeting(peer)
+            await peer.write("die")
+            assert await peer.read() is None
 
     asyncio.run(scenario())
 
 
 def test_a_process_learns_that_the_client_of_a_websocket_has_gone(server: Server) -> None:
     async def scenario() -> None:
-        async with connected(server, f"{P}/agent") as connection:
-            await greeting(connection)
+        async with connected(server, "/agent") as peer:
+            await greeting(peer)
             assert server.running.gateway.live._open
 
     asyncio.run(scenario())

@@ -139,6 +139,11 @@ class RouteHandler(Handler):
         self._refusal: Exception | None = None
         self._received = 0
 
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        if status_code == 405:
+            self.set_header("Allow", ", ".join(self._routes))
+        super().write_error(status_code, **kwargs)
+
     async def prepare(self) -> None:
         length = self.request.headers.get("Content-Length", "0")
         self.request.connection.set_max_body_size(self.max_body + DRAIN)  # type: ignore[union-attr]
@@ -157,7 +162,6 @@ class RouteHandler(Handler):
         self.authenticator.check_source(self)
         route = self._routes.get(self.request.method or "")
         if route is None:
-            self.set_header("Allow", ", ".join(self._routes))
             raise HTTPError(405)
         self.route = route
         check_protocol(self.request, PROTOCOL)

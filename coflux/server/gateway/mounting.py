@@ -20,7 +20,7 @@ from coflux.server.gateway.handler import RouteHandler, Unknown
 from coflux.server.gateway.operations import OPERATIONS, Operation
 from coflux.server.gateway.pages import PLACES, Page, Static
 from coflux.server.gateway.proxy import Proxied, Spliced
-from coflux.server.routes import PREFIX, ROUTES, Route, to_regex
+from coflux.server.routes import PREFIX, ROUTES, Route, by_pattern, to_regex
 
 
 def mount(
@@ -43,13 +43,10 @@ def mount(
     def spec(pattern: str, handler: type[RequestHandler], arguments: dict[str, Any]) -> URLSpec:
         return URLSpec(start + pattern, _based(handler, base_class), arguments)
 
-    by_pattern: dict[str, dict[str, Route]] = {}
-    for route in ROUTES:
-        by_pattern.setdefault(route.pattern, {})[route.method] = route
     return [
         *(
             spec(PREFIX + to_regex(pattern), _handler(routes), {**common, "routes": routes})
-            for pattern, routes in by_pattern.items()
+            for pattern, routes in by_pattern(ROUTES).items()
         ),
         spec(r"/static/(.+)", Static, page),
         spec(rf"/(?:(?:{'|'.join(PLACES)})(?:/.*)?)?", Page, page),
