@@ -6,28 +6,26 @@ Does not belong here: connections (`transport`), handles (`run`), encoding (`pay
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
-import uuid
 from collections.abc import Iterator, Mapping
-from inspect import BoundArguments, Signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from coflux import config
-from coflux.client import payload
 from coflux.client.environments import Environments
 from coflux.client.outcome import Outcome, read_outcome
 from coflux.client.run import Run
 from coflux.client.transport import Transport, segment
-from coflux.client.views import RunView, run_view
 from coflux.errors import Unavailable
-from coflux.model import AssetManifest, Value
 
 if TYPE_CHECKING:
+    from inspect import BoundArguments, Signature
+
     from coflux.client.execution import Execution
+    from coflux.client.views import RunView
+    from coflux.model import AssetManifest, Value
 
 #: The longest time that one request may ask the server to wait, in seconds.
 _WAIT_MAX_S = 30.0
@@ -99,11 +97,11 @@ class Client:
         `options` are `requires`, `memo`, `delay_ms`, `retries`, `timeout_ms` and `priority`;
         those that are absent are as the target says.
         """
-        body = payload.run_body(self, target, args, dict(kwargs or {}), dict(options or {}))
+        body = _payload().run_body(self, target, args, dict(kwargs or {}), dict(options or {}))
         body["environment"] = self.environment
         # Every submission has a key, so that one whose answer was lost can be sent again.
-        body["idempotency_key"] = idempotency_key or f"auto-{uuid.uuid4().hex}"
-        answer = self._post("/runs", payload.encode_body(body), repeatable=True)
+        body["idempotency_key"] = idempotency_key or f"auto-{secrets.token_hex(16)}"
+        answer = self._post("/runs", _payload().encode_body(body), repeatable=True)
         return Run(self, answer["run"], answer)
 
     def run(self, id: str) -> Run:
@@ -119,6 +117,8 @@ class Client:
 
     def view(self, run: str) -> RunView:
         """A run with its steps and attempts."""
+        from coflux.client.views import run_view
+
         return run_view(self.inspect(run))
 
     def inspect(self, run: str) -> dict[str, Any]:
@@ -213,7 +213,7 @@ class Client:
         return outcome.value(self._decode)
 
     def _decode(self, value: Value) -> Any:
-        return payload.decode_value(self, value)
+        return _payload().decode_value(self, value)
 
     def arguments(self, id: str, signature: Signature | None = None) -> BoundArguments:
         """The arguments that a step was called with, decoded.
@@ -222,7 +222,8 @@ class Client:
         a task, which has none there, its parameters count as plain ones.
         """
         answer = self._get(f"/arguments/{segment(id)}", environment=self.viewpoint)
-        return payload.bound_arguments(self, answer, signature)
+        bound: BoundArguments = _payload().bound_arguments(self, answer, signature)
+        return bound
 
     def logs(
         self,
@@ -249,7 +250,7 @@ class Client:
     def register(self, manifests: Mapping[str, Any]) -> dict[str, Any]:
         """Register `{repository: [Definition, …]}` in the environment."""
         body = {"environment": self.environment, "manifests": manifests}
-        answer: dict[str, Any] = self._post("/manifests", payload.encode_body(body))
+        answer: dict[str, Any] = self._post("/manifests", _payload().encode_body(body))
         return answer
 
     def archive_manifest(self, repository: str) -> None:
@@ -276,7 +277,8 @@ class Client:
 
     def asset_manifest(self, id: str) -> AssetManifest:
         """The files of an asset, and where they were."""
-        return msgspec.convert(self.asset(id), AssetManifest, strict=False)
+        manifest: AssetManifest = _payload().asset_manifest(self.asset(id))
+        return manifest
 
     def explain_cache(self, id: str) -> Any:
         """Why a step or execution took an earlier outcome, or did not."""
@@ -292,7 +294,7 @@ class Client:
         """The project's blobs."""
         with self._lock:
             if self._blobs is None:
-                self._blobs = payload.open_blobs(self)
+                self._blobs = _payload().open_blobs(self)
             return self._blobs
 
     # --- administration -----------------------------------------------------------------------
@@ -360,6 +362,13 @@ class Client:
 
     def _post(self, path: str, body: Any, *, repeatable: bool = False) -> Any:
         return self.request("POST", path, body=body, repeatable=repeatable)
+
+
+def _payload() -> Any:
+    """What encodes and decodes; most requests do without, and it takes a while to import."""
+    from coflux.client import payload
+
+    return payload
 
 
 class _Patience:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import msgspec
+from coflux.client.statuses import status_of_kind
 
-from coflux.client.views import status_of_kind
-from coflux.model import Result, Returned, Value
+if TYPE_CHECKING:
+    from coflux.model import Value
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,15 @@ class Outcome:
 
         Works for outcomes that were asked for with `encoded`.
         """
+        # Outcomes that are only shown do without these.
+        import msgspec
+
+        from coflux.model import Result, Returned
+        from coflux.remote_errors import exception_for
+
         result = msgspec.convert(self.body["result"], Result, strict=False)
         if isinstance(result, Returned):
             return decode(result.value)
-        from coflux.remote_errors import exception_for
-
         raise exception_for(result, self.body.get("execution") or "")
 
     def shown(self) -> dict[str, Any]:

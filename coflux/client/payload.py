@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from coflux.errors import NotFound
-from coflux.model import Definition, Options, RetryPolicy, Submission, Value
+from coflux.model import AssetManifest, Definition, Options, RetryPolicy, Submission, Value
 
 if TYPE_CHECKING:
     from coflux.client.client import Client
@@ -201,6 +201,11 @@ def bound_arguments(
 def _plain_signature(names: Mapping[str, Value]) -> inspect.Signature:
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     return inspect.Signature([inspect.Parameter(name, kind) for name in names])
+
+
+def asset_manifest(answer: Mapping[str, Any]) -> AssetManifest:
+    """The files of an asset in an answer."""
+    return msgspec.convert(answer, AssetManifest, strict=False)
 
 
 def open_blobs(client: Client) -> Any:

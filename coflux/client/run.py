@@ -11,11 +11,12 @@ import time
 from collections.abc import Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from coflux.client.views import FINISHED, RunView, Step, status_of_kind
+from coflux.client.statuses import FINISHED, status_of_kind
 from coflux.errors import CofluxError
 
 if TYPE_CHECKING:
     from coflux.client.client import Client
+    from coflux.client.views import RunView, Step
 
 #: Between two looks at a run that is followed: not longer, and not shorter, in seconds.
 _LOOK_MAX_S = 2.0

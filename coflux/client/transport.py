@@ -10,15 +10,19 @@ import http.client
 import json
 import os
 import select
-import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 from coflux.errors import REFUSALS, Forbidden, InvalidRequest, NotFound, Refused, Unavailable
-from coflux.wire import PROTOCOL
+
+if TYPE_CHECKING:
+    import ssl
+
+#: As `coflux.wire.PROTOCOL`; importing that takes longer than most requests.
+PROTOCOL = 1
 
 #: Seconds to wait for an answer beyond the time the server was asked to wait.
 ANSWER_TIMEOUT_S = 30.0
@@ -43,7 +47,7 @@ class Transport:
         self._base = parts.path.rstrip("/")
         self._host = parts.hostname or ""
         self._port = parts.port
-        self._context = ssl.create_default_context() if parts.scheme == "https" else None
+        self._context = _secure_context() if parts.scheme == "https" else None
         self._idle: list[http.client.HTTPConnection] = []
         #: The process that the idle connections belong to.
         self._pid = os.getpid()
@@ -184,7 +188,7 @@ class Transport:
             raise Unavailable(f"the answer of {self.url} broke off; ask again")
 
     def _unreachable(self, error: Exception) -> Unavailable:
-        if isinstance(error, ssl.SSLError):
+        if self._context is not None and type(error).__module__ == "ssl":
             return Unavailable(f"no secure connection to {self.url}: {error}", unreachable=True)
         if isinstance(error, TimeoutError):
             return Unavailable(f"{self.url} did not answer in time; ask again", unreachable=True)
@@ -230,6 +234,12 @@ def _has_input(connection: http.client.HTTPConnection) -> bool:
     poll = select.poll()
     poll.register(connection.sock, select.POLLIN)
     return bool(poll.poll(0))
+
+
+def _secure_context() -> ssl.SSLContext:
+    import ssl
+
+    return ssl.create_default_context()
 
 
 def _json(body: Any) -> bytes:

@@ -10,8 +10,7 @@ from typing import Any
 
 import msgspec
 
-#: Statuses of a run that nothing follows (RS-6).
-FINISHED = ("succeeded", "failed", "cancelled")
+from coflux.client.statuses import FINISHED
 
 
 class _View(msgspec.Struct, frozen=True):
@@ -94,10 +93,3 @@ class RunView(_View, frozen=True):
 def run_view(body: Any) -> RunView:
     """The run in an answer of `GET /runs/{run}`."""
     return msgspec.convert(body, RunView, strict=False)
-
-
-def status_of_kind(kind: str) -> str:
-    """The run status that a final kind of result gives."""
-    if kind == "value":
-        return "succeeded"
-    return "cancelled" if kind == "cancelled" else "failed"

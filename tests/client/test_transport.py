@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from puppet_server import Puppet, refused
 
-from coflux import errors
+from coflux import errors, wire
+from coflux.client import transport as transport_module
 from coflux.client.transport import Transport
 
 
@@ -159,3 +160,8 @@ def test_a_body_left_in_the_middle_does_not_spoil_the_next_answer(
     with transport.stream("POST", "/api/v1/backup") as (_, pieces):
         next(pieces)
     assert transport.request("GET", "/api/v1/x").body == {"ok": 1}
+
+
+def test_the_protocol_is_the_one_of_the_wire() -> None:
+    """LI-2"""
+    assert transport_module.PROTOCOL == wire.PROTOCOL
