@@ -194,7 +194,8 @@ class Asset:
             base, blobs = host.directory, host.blobs
         else:
             base, blobs = Path.cwd(), _client(f"restoring asset {self._id}").blobs
-        return assets.restore(manifest, base=base, blobs=blobs, to=to, entry=self._entry)
+        path: Path = assets.restore(manifest, base=base, blobs=blobs, to=to, entry=self._entry)
+        return path
 
     def __getitem__(self, path: str) -> Asset:
         if self._entry is not None:

@@ -66,6 +66,8 @@ class Target(Generic[P, T]):
         #: What says whether an exception is worth a retry (RE-5); known only where the code is.
         self.when = when
         self.is_stub = is_stub
+        #: Made by `with_…`: only the original is registered and hosted (SU-9).
+        self.is_copy = False
         self._signature = signature or inspect.signature(function)
         self._code: str | None = None
 
@@ -231,6 +233,7 @@ class Target(Generic[P, T]):
             )
         field = _FIELDS.get(name, name)
         clone = copy.copy(self)
+        clone.is_copy = True
         clone.options = msgspec.structs.replace(self.options, **{field: getattr(changed, field)})
         return clone
 
@@ -287,9 +290,9 @@ def declare(
     given = dict(given)
     explicit = given.pop("name", None)
     name = function.__name__ if explicit is None else explicit
-    _check_name(name, "the target's name")
+    check_name(name, "the target's name")
     if repository is not None:
-        _check_name(repository, "the repository of a stub")
+        check_name(repository, "the repository of a stub")
     if type not in ("workflow", "task", "sensor"):
         raise ValueError(f"the type of a stub is workflow, task or sensor, not {type!r}")
     signature = inspect.signature(function)
@@ -312,6 +315,18 @@ def declare(
 
 
 builtins_type = type
+
+
+def declare_unpickled(
+    function: Callable[..., Any],
+    repository: str,
+    name: str,
+    type: TargetType,
+    options: Options,
+    when: opt.When | None,
+) -> Target[Any, Any]:
+    """The target of a function that came as bytes."""
+    return Target(function, repository=repository, name=name, type=type, options=options, when=when)
 
 
 def parse_options(
@@ -346,7 +361,8 @@ _OPTIONS = {
 }  # fmt: skip
 
 
-def _check_name(name: object, what: str) -> None:
+def check_name(name: object, what: str) -> None:
+    """Raise `TypeError` or `ValueError` for what is no name of a target or repository (ID-5)."""
     if not isinstance(name, str):
         raise TypeError(f"{what} must be a string, not {name!r}")
     if not _NAME.match(name):
@@ -362,7 +378,7 @@ _repositories: dict[str, str] = {}
 
 def name_repository(module: str, repository: str) -> None:
     """Let the targets of a module (such as a notebook's `__main__`) belong to a repository."""
-    _check_name(repository, "the repository's name")
+    check_name(repository, "the repository's name")
     _repositories[module] = repository
 
 

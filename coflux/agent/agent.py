@@ -1,0 +1,248 @@
+"""The agent: what joins session, pool, reloading and registration.
+
+Belongs here: what is done when one of them has something to say, and the agent's own end. Does not
+belong here: their details, and the process's signals (`main`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import socket
+import tempfile
+import uuid
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from coflux import wire
+from coflux.agent.config import AgentConfig
+from coflux.agent.control import Loaded, Settings
+from coflux.agent.pool import Assigned, Pool
+from coflux.agent.registration import register
+from coflux.agent.session import Session
+from coflux.agent.spool import Ticket
+from coflux.agent.watch import watch
+from coflux.errors import Refused
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Agent:
+    """One agent process."""
+
+    def __init__(self, config: AgentConfig) -> None:
+        self._config = config
+        self._incarnation = uuid.uuid4().hex
+        self._folder = Path(tempfile.mkdtemp(prefix="coflux-agent-"))
+        self._session = Session(config, self)
+        self._pool = Pool(config, self._folder, self, self.on_loaded)
+        self._loaded: Loaded | None = None
+        self._first_load = asyncio.Event()
+        self._has_settings = asyncio.Event()
+        self._newest = 0
+        self._is_ready = False
+        self._is_draining = False
+        self._ended = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failure: BaseException | None = None
+
+    # --- life -----------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve until told to end. Raises `Refused` where the server gives no session."""
+        self._newest = self._pool.load()
+        self._start(self._serve())
+        try:
+            await self._ended.wait()
+        finally:
+            for task in list(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._pool.kill_all()
+            self._pool.close()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _serve(self) -> None:
+        await self._session.open()
+        await self._first_load.wait()
+        if self._config.reload or self._config.dev:
+            self._start(self._reload())
+        await self._session.run()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_task_done)
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._failure = task.exception()
+            self._ended.set()
+
+    async def drain(self) -> None:
+        """Take no new work, wait for what runs, at most for the drain timeout, and end."""
+        if self._is_draining:
+            return
+        self._is_draining = True
+        self._say("draining: no new work, waiting for what runs")
+        self._session.report(_encode(wire.Draining()))
+        if self._pool.is_busy:
+            self._idle.clear()
+            try:
+                await asyncio.wait_for(self._idle.wait(), self._config.drain_timeout_s)
+            except asyncio.TimeoutError:
+                self._say("the drain timeout has passed; what still runs is killed")
+        await self.end("drained")
+
+    async def end(self, reason: str) -> None:
+        """End now: what still runs is killed, and recorded as abandoned."""
+        if self._ended.is_set():
+            return
+        self._pool.kill_all()
+        await self._session.close(reason)
+        self._ended.set()
+
+    def _say(self, text: str) -> None:
+        if self._config.notice is not None:
+            self._config.notice(text)
+
+    # --- code -----------------------------------------------------------------------------------
+
+    def on_loaded(self, generation: int, loaded: Loaded) -> None:
+        """A generation's repositories have been imported."""
+        if generation < self._newest:
+            return
+        self._newest = generation
+        self._loaded = loaded
+        for repository in loaded.repositories:
+            if repository.failure is not None:
+                self._say(f"{repository.name} cannot be imported:\n{repository.failure}")
+        if self._session.is_connected:
+            # Connected with the new code before the old one drains (SC-10).
+            self._session.report(_encode(wire.Announced(loaded.repositories)))
+            self._register(loaded)
+        self._pool.use(generation)
+        self._first_load.set()
+
+    async def _reload(self) -> None:
+        await watch(self._config, self._files, self._load_again)
+
+    def _files(self) -> tuple[str, ...]:
+        return self._loaded.files if self._loaded is not None else ()
+
+    def _load_again(self) -> None:
+        self._say("a file has changed; loading again")
+        self._newest = self._pool.load()
+
+    def _register(self, loaded: Loaded) -> None:
+        if self._config.register or self._config.dev:
+            self._start(self._register_now(loaded))
+
+    async def _register_now(self, loaded: Loaded) -> None:
+        try:
+            registered = await asyncio.get_running_loop().run_in_executor(
+                None, register, self._config, loaded
+            )
+        except Refused as refusal:
+            self._say(f"not registered: {refusal}")
+            return
+        if registered:
+            self._say(f"registered {', '.join(registered)}")
+
+    # --- what the session says ------------------------------------------------------------------
+
+    def hello(self, session: str) -> wire.Hello:
+        """The opening of a connection."""
+        inherited = [wire.Held(each, "running") for each in self._session.inherited]
+        return wire.Hello(
+            session=session,
+            incarnation=self._incarnation,
+            repositories=self._loaded.repositories if self._loaded is not None else (),
+            concurrency=self._config.concurrency,
+            provides=self._config.provides,
+            accepts=self._config.accepts,
+            generic=not self._config.repositories,
+            python=platform.python_version(),
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            held=(*self._pool.held(), *inherited),
+        )
+
+    def on_session(self, ticket: Ticket) -> None:
+        """There is a session, new or taken over."""
+        self._pool.configure(
+            Settings(
+                url=self._config.host.rstrip("/"),
+                project=self._config.project,
+                token=ticket.token,
+                blobs=ticket.blobs if ticket.blobs and os.path.isdir(ticket.blobs) else None,
+                directory=str(self._folder),
+                reuse=self._config.isolation == "reuse",
+            )
+        )
+
+    def on_welcome(self, kept: tuple[str, ...]) -> None:
+        """Connected."""
+        self._pool.keep(kept)
+        if self._is_draining:
+            self._session.report(_encode(wire.Draining()))
+        if self._loaded is not None:
+            self._register(self._loaded)
+        if not self._is_ready and self._config.ready is not None:
+            assert self._session.ticket is not None
+            self._config.ready(self._session.ticket.session)
+        self._is_ready = True
+
+    def on_execute(self, assigned: Assigned, message: bytes) -> None:
+        """An execution for us."""
+        self._pool.execute(assigned, message)
+
+    def on_abort(self, abort: wire.Abort) -> None:
+        """Stop one."""
+        self._pool.abort(abort.execution, abort.now)
+
+    def on_answer(self, execution: str, key: int, answer: bytes) -> None:
+        """An answer for running code."""
+        self._pool.answer(execution, key, answer)
+
+    def on_retire(self) -> None:
+        """Drain and end."""
+        self._start(self.drain())
+
+    def on_lost(self, reason: str) -> None:
+        """The session is over for ever; what it ran has been abandoned."""
+        self._say(f"the session is lost ({reason}); beginning another")
+        self._pool.kill_all()
+
+    def on_log_pressure(self, is_high: bool) -> None:
+        """There are more logs than the server takes, or no longer."""
+        self._pool.pause_output(is_high)
+
+    # --- what the pool says ---------------------------------------------------------------------
+
+    def report(self, message: bytes, *, is_urgent: bool = True) -> None:
+        """A report for the server."""
+        self._session.report(message, is_urgent=is_urgent)
+
+    def report_outcome(self, execution: str, message: bytes) -> None:
+        """An outcome for the server."""
+        self._session.report_outcome(execution, message)
+
+    def request(self, execution: str, key: int, message: bytes) -> None:
+        """A request of running code."""
+        self._session.request(execution, key, message)
+
+    def keep_entry(self, entry: bytes) -> None:
+        """A log entry."""
+        self._session.keep_entry(entry)
+
+    def on_idle(self) -> None:
+        """The last execution has ended."""
+        self._idle.set()

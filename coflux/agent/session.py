@@ -1,0 +1,472 @@
+"""The agent's session: opening it, keeping it connected, and what is owed to the server.
+
+Belongs here: connecting and reconnecting, the opening of each connection, batching, acknowledging.
+Does not belong here: what instructions do (`agent`), and a connection's details (`connection`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, Union
+from urllib.parse import urlsplit
+
+import msgspec
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
+from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
+
+from coflux import wire
+from coflux.agent.config import AgentConfig
+from coflux.agent.connection import Connection
+from coflux.agent.logs import LogBuffer
+from coflux.agent.outbox import Outbox
+from coflux.agent.pool import Assigned
+from coflux.agent.spool import Spool, Ticket, folder_for
+from coflux.errors import REFUSALS, Forbidden, InvalidRequest, Refused, Unavailable
+from coflux.model import Record
+
+_logger = logging.getLogger(__name__)
+
+_BACKOFF_S = (1.0, 10.0)
+#: Seconds that a report may wait for company.
+_LINGER_S = 0.002
+#: Bytes of log entries in one message, and on the way at once.
+_LOG_MESSAGE = 256 * 1024
+_LOGS_ON_THE_WAY = 4 * 1024 * 1024
+#: Waiting log entries above and below which executors' output is held back and let go.
+_LOGS_HELD, _LOGS_LET_GO = 64 * 1024 * 1024, 16 * 1024 * 1024
+#: Bytes of messages in one frame.
+_FRAME = wire.MAX_FRAME // 2
+
+#: What may go wrong on the way to a server that will come back.
+_TRANSIENT = (OSError, HTTPStreamClosedError, HTTPTimeoutError, asyncio.TimeoutError)
+
+
+class _Reply(Record, tag="reply"):
+    """`wire.Reply` with an answer that goes on as it is."""
+
+    execution: str
+    key: int
+    answer: msgspec.Raw
+
+
+_Instruction = Union[
+    wire.Welcome, wire.Goodbye, Assigned, wire.Abort, wire.Acknowledgement, _Reply, wire.Retire,
+]  # fmt: skip
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_frame = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+_decode_instruction = msgspec.msgpack.Decoder(_Instruction).decode
+
+
+class _Logged(Record, tag="logged"):
+    """`wire.Logged` with entries that are encoded already."""
+
+    entries: list[msgspec.Raw]
+
+
+class Handler(Protocol):
+    """Who acts on what the server says."""
+
+    def hello(self, session: str) -> wire.Hello:
+        """The opening of a connection."""
+
+    def on_session(self, ticket: Ticket) -> None:
+        """There is a session, new or taken over."""
+
+    def on_welcome(self, kept: tuple[str, ...]) -> None:
+        """Connected."""
+
+    def on_execute(self, assigned: Assigned, message: bytes) -> None:
+        """An execution for us."""
+
+    def on_abort(self, abort: wire.Abort) -> None:
+        """Stop one."""
+
+    def on_answer(self, execution: str, key: int, answer: bytes) -> None:
+        """An answer for running code."""
+
+    def on_retire(self) -> None:
+        """Drain and end."""
+
+    def on_lost(self, reason: str) -> None:
+        """The session is over for ever; what it ran has been abandoned."""
+
+    def on_log_pressure(self, is_high: bool) -> None:
+        """There are more logs than the server takes, or no longer."""
+
+
+class Session:
+    """The agent's side of one session after another."""
+
+    def __init__(self, config: AgentConfig, handler: Handler) -> None:
+        self._config = config
+        self._handler = handler
+        self._loop = asyncio.get_running_loop()
+        self._folder = folder_for(config.host, config.project, config.environment)
+        self._spool: Spool | None = None
+        self._outbox = Outbox()
+        self._logs = LogBuffer()
+        self._connection: Connection | None = None
+        self._is_welcome = False
+        self._is_pressed = False
+        self._flush_at: asyncio.TimerHandle | asyncio.Handle | None = None
+        self._is_flush_urgent = False
+        #: Outcomes not yet acknowledged, by number; on the disk while there is no connection.
+        self._outcomes: dict[int, bytes] = {}
+        #: Executions whose outcomes a dead predecessor has left.
+        self._inherited: list[str] = []
+        self._settled: list[asyncio.Future[None]] = []
+
+    @property
+    def ticket(self) -> Ticket | None:
+        """The session's, once there is one."""
+        return self._spool.ticket if self._spool is not None else None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the server has welcomed us on the present connection."""
+        return self._is_welcome
+
+    @property
+    def inherited(self) -> list[str]:
+        """Executions whose outcomes a dead predecessor has left, and which are owed."""
+        return self._inherited
+
+    # --- life -----------------------------------------------------------------------------------
+
+    async def open(self) -> Ticket:
+        """Get a session: that of a dead predecessor, or a new one. Waits for an absent server.
+
+        Raises `Refused` where the server does not give one.
+        """
+        spool = Spool.take_over(self._folder)
+        if spool is None:
+            spool = Spool.create(self._folder, await self._request_ticket())
+        self._begin(spool)
+        return spool.ticket
+
+    def _begin(self, spool: Spool) -> None:
+        self._spool = spool
+        self._outbox = Outbox()
+        self._outcomes.clear()
+        self._inherited = []
+        for outcome in spool.outcomes:
+            ended = msgspec.msgpack.decode(outcome, type=_Named)
+            self._inherited.append(ended.execution)
+            self._outcomes[self._outbox.add(outcome)] = outcome
+        self._handler.on_session(spool.ticket)
+
+    async def run(self) -> None:
+        """Connect, and again whenever the connection is lost; returns when cancelled."""
+        backoff = _BACKOFF_S[0]
+        while True:
+            if self._spool is None:
+                await self.open()
+            reason = await self._connect()
+            if self._is_welcome:
+                backoff = _BACKOFF_S[0]
+            self._on_disconnected()
+            if reason is not None:
+                self._lose(reason)
+                continue
+            await asyncio.sleep(backoff * (1 + random.random() / 2))
+            backoff = min(backoff * 2, _BACKOFF_S[1])
+
+    async def _connect(self) -> str | None:
+        """One connection, to its end; the reason, if the session is over with it."""
+        assert self._spool is not None
+        ticket = self._spool.ticket
+        self._final: str | None = None
+        for url, unix_socket in self._addresses(ticket):
+            connection = Connection(self._on_frame)
+            try:
+                await connection.open(url, ticket.token, unix_socket)
+            except HTTPClientError as error:
+                if error.code in (401, 403, 404) and unix_socket is None:
+                    return f"the server does not know the session (any more): {error}"
+                continue
+            except _TRANSIENT as error:
+                _logger.debug("no connection to %s: %s", unix_socket or url, error)
+                continue
+            self._connection = connection
+            connection.send(_encode([self._handler.hello(ticket.session)]))
+            await connection.closed()
+            return self._final
+        return None
+
+    def _addresses(self, ticket: Ticket) -> list[tuple[str, str | None]]:
+        path = f"/api/v1/projects/{self._config.project}/agent"
+        base = self._config.host.rstrip("/")
+        scheme = "wss" if urlsplit(base).scheme == "https" else "ws"
+        outside = f"{scheme}{base[base.index(':') :]}{path}"
+        addresses: list[tuple[str, str | None]] = [(outside, None)]
+        if ticket.socket is not None and Path(ticket.socket).exists():
+            # Straight to the project's process: the gateway need not carry each frame.
+            addresses.insert(0, ("ws://localhost/agent", ticket.socket))
+        return addresses
+
+    def _on_disconnected(self) -> None:
+        self._is_welcome = False
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._spool is not None and self._outcomes:
+            self._spool.reset()
+            self._spool.add(list(self._outcomes.values()))
+
+    def _lose(self, reason: str) -> None:
+        assert self._spool is not None
+        self._spool.remove()
+        self._spool = None
+        self._outbox = Outbox()
+        self._outcomes.clear()
+        self._inherited = []
+        self._handler.on_lost(reason)
+
+    async def close(self, reason: str) -> None:
+        """Say that the agent ends, deliver what can be delivered, and disconnect."""
+        if self._is_welcome:
+            self.report(_encode(wire.Closing(reason)))
+            self._pack_logs()
+            self._flush()
+            await self.settled(5.0)
+        is_delivered = self._outbox.is_empty
+        if self._connection is not None:
+            self._connection.close()
+        if self._spool is not None and is_delivered:
+            self._spool.remove()
+        self._logs.close()
+
+    async def settled(self, timeout_s: float) -> bool:
+        """Wait until everything has been acknowledged; False when the time is up."""
+        self._flush()
+        if self._outbox.is_empty and not self._logs.size:
+            return True
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._settled.append(future)
+        try:
+            await asyncio.wait_for(future, timeout_s)
+        except asyncio.TimeoutError:
+            return False
+        return True
+
+    # --- opening a session ----------------------------------------------------------------------
+
+    async def _request_ticket(self) -> Ticket:
+        backoff = _BACKOFF_S[0]
+        while True:
+            try:
+                return await self._post_session()
+            except Unavailable as error:
+                _logger.warning("%s; trying again", error)
+                await asyncio.sleep(backoff * (1 + random.random() / 2))
+                backoff = min(backoff * 2, _BACKOFF_S[1])
+
+    async def _post_session(self) -> Ticket:
+        base = self._config.host.rstrip("/")
+        body = {"environment": self._config.environment, "local": True}
+        if self._config.dev:
+            body["create"] = True
+        headers = {"Content-Type": "application/json", "X-Coflux-Protocol": str(wire.PROTOCOL)}
+        if self._config.token:
+            headers["Authorization"] = f"Bearer {self._config.token}"
+        request = HTTPRequest(
+            f"{base}/api/v1/projects/{self._config.project}/sessions",
+            method="POST",
+            headers=headers,
+            body=msgspec.json.encode(body),
+            connect_timeout=10.0,
+            request_timeout=30.0,
+        )
+        client = AsyncHTTPClient(force_instance=True)
+        try:
+            response = await client.fetch(request, raise_error=False)
+        except _TRANSIENT as error:
+            raise Unavailable(f"no Coflux server answers at {base} ({error})") from error
+        finally:
+            client.close()
+        if response.code == 599 or response.code >= 500:
+            raise Unavailable(f"no Coflux server answers at {base} ({response.reason})")
+        if response.code >= 400:
+            raise _refusal(response.code, response.body)
+        given = msgspec.json.decode(response.body, type=_Given)
+        return Ticket(
+            session=given.session,
+            token=given.token,
+            socket=given.socket,
+            blobs=given.blobs,
+            project=self._config.project,
+            environment=given.environment.name or self._config.environment,
+        )
+
+    # --- frames from the server -----------------------------------------------------------------
+
+    def _on_frame(self, frame: bytes) -> None:
+        try:
+            messages = [(raw, _decode_instruction(raw)) for raw in _decode_frame(frame)]
+        except msgspec.MsgspecError as error:
+            _logger.error("the server sent what is no frame: %s", error)
+            if self._connection is not None:
+                self._connection.close()
+            return
+        handler = self._handler
+        for raw, message in messages:
+            if isinstance(message, _Reply):
+                if self._outbox.is_awaited(message.execution, message.key):
+                    handler.on_answer(message.execution, message.key, bytes(message.answer))
+            elif isinstance(message, Assigned):
+                handler.on_execute(message, bytes(raw))
+            elif isinstance(message, wire.Acknowledgement):
+                self._on_acknowledged(message.number)
+            elif isinstance(message, wire.Abort):
+                handler.on_abort(message)
+            elif isinstance(message, wire.Welcome):
+                self._on_welcome(message)
+            elif isinstance(message, wire.Goodbye):
+                self._on_goodbye(message)
+            else:
+                handler.on_retire()
+
+    def _on_welcome(self, message: wire.Welcome) -> None:
+        self._is_welcome = True
+        self._outbox.restart()
+        self._handler.on_welcome(message.keep)
+        self._flush_soon()
+
+    def _on_goodbye(self, message: wire.Goodbye) -> None:
+        _logger.info("the server ended the connection: %s", message.reason)
+        if message.final:
+            self._final = message.reason
+        if self._connection is not None:
+            self._connection.close()
+
+    def _on_acknowledged(self, number: int) -> None:
+        self._outbox.acknowledge(number)
+        if self._outcomes:
+            for each in [n for n in self._outcomes if n <= number]:
+                del self._outcomes[each]
+        if not self._outcomes and self._spool is not None:
+            self._inherited = []
+            self._spool.clear()
+        if self._logs.size:
+            self._flush_soon()
+        elif self._settled and self._outbox.is_empty:
+            for future in self._settled:
+                if not future.done():
+                    future.set_result(None)
+            self._settled.clear()
+
+    # --- messages to the server -----------------------------------------------------------------
+
+    def report(self, message: bytes, *, is_urgent: bool = True) -> None:
+        """Send an encoded report; one that is not urgent may wait a moment for company."""
+        self._outbox.add(message)
+        if is_urgent:
+            self._flush_soon()
+        elif self._flush_at is None:
+            self._flush_at = self._loop.call_later(_LINGER_S, self._flush)
+
+    def report_outcome(self, execution: str, message: bytes) -> None:
+        """Send an encoded `wire.Ended`, which must survive."""
+        self._pack_logs()
+        self._outbox.forget(execution)
+        self._outcomes[self._outbox.add(message)] = message
+        if not self._is_welcome and self._spool is not None:
+            self._spool.add([message])
+        self._flush_soon()
+
+    def request(self, execution: str, key: int, message: bytes) -> None:
+        """Send a request of running code, again until it is answered."""
+        self._outbox.add_request(execution, key, message)
+        self._flush_soon()
+
+    def forget(self, execution: str) -> None:
+        """The execution is over; its requests need no answers."""
+        self._outbox.forget(execution)
+
+    def keep_entry(self, entry: bytes) -> None:
+        """Send an encoded log entry, when there is room."""
+        self._logs.add(entry)
+        if self._flush_at is None and self._is_welcome:
+            self._flush_at = self._loop.call_later(_LINGER_S, self._flush)
+        if self._logs.size > _LOGS_HELD and self._is_welcome and not self._is_pressed:
+            self._is_pressed = True
+            self._handler.on_log_pressure(True)
+
+    def _pack_logs(self) -> None:
+        while self._logs.size and self._outbox.unacknowledged_bytes < _LOGS_ON_THE_WAY:
+            entries = self._logs.take(_LOG_MESSAGE)
+            self._outbox.add(_encode(_Logged([msgspec.Raw(entry) for entry in entries])))
+        if self._is_pressed and (self._logs.size < _LOGS_LET_GO or not self._is_welcome):
+            self._is_pressed = False
+            self._handler.on_log_pressure(False)
+
+    def _flush_soon(self) -> None:
+        if self._is_flush_urgent:
+            return
+        if self._flush_at is not None:
+            self._flush_at.cancel()
+        self._is_flush_urgent = True
+        # After all that is ready in this turn of the loop: it goes in one frame.
+        self._flush_at = self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_at, self._is_flush_urgent = None, False
+        if not self._is_welcome or self._connection is None:
+            return
+        self._pack_logs()
+        batch: list[msgspec.Raw] = []
+        size = 0
+        for message in self._outbox.take():
+            batch.append(msgspec.Raw(message))
+            size += len(message)
+            if size > _FRAME:
+                self._connection.send(_encode(batch))
+                batch, size = [], 0
+        if batch:
+            self._connection.send(_encode(batch))
+
+
+class _Named(Record, tag="ended"):
+    """The execution of a `wire.Ended`."""
+
+    execution: str
+
+
+class _Environment(Record):
+    id: str = ""
+    name: str = ""
+
+
+class _Given(Record):
+    """The answer of `POST /sessions`."""
+
+    session: str
+    token: str
+    socket: str | None = None
+    blobs: str | None = None
+    environment: _Environment = _Environment()
+
+
+class _Said(Record):
+    code: str = ""
+    message: str = ""
+
+
+class _Body(Record):
+    error: _Said = _Said()
+
+
+def _refusal(status: int, body: bytes) -> Refused:
+    try:
+        said = msgspec.json.decode(body, type=_Body).error
+    except msgspec.MsgspecError:
+        said = _Said()
+    kind: Callable[[str], Refused] = REFUSALS.get(
+        said.code, Forbidden if status in (401, 403) else InvalidRequest
+    )
+    return kind(said.message or f"the server refused the session ({status})")

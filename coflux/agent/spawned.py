@@ -1,0 +1,64 @@
+"""An executor that is started as a process of its own, where forking is not safe.
+
+Belongs here: getting such a process to where a forked one begins. Does not belong here: all after.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from coflux.agent import channel, control, executor, loader
+from coflux.model import Record
+
+
+class Beginning(Record):
+    """First bytes of the channel: length, then this."""
+
+    begin: control.Begin
+    settings: control.Settings
+
+
+def encode_beginning(beginning: Beginning) -> bytes:
+    """What the agent writes first."""
+    body = msgspec.msgpack.encode(beginning)
+    return len(body).to_bytes(4, "big") + body
+
+
+def main() -> NoReturn:
+    """Entry point; the arguments are the numbers of the inherited descriptors."""
+    numbers = [int(argument) for argument in sys.argv[1:5]]
+    for number in numbers:
+        os.set_inheritable(number, False)
+    connection, out, err, alive = numbers
+    executor.settle_in(out, err, alive)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.argv[:] = ["coflux-agent"]
+    agent = socket.socket(fileno=connection)
+    body = _read(agent, int.from_bytes(_read(agent, 4), "big"))
+    beginning = msgspec.msgpack.decode(body, type=Beginning)
+    begin = beginning.begin
+    loaded = loader.load(begin.repositories, Path(begin.directory))
+    failures = {name: error for name, (error, _) in loaded.failures.items()}
+    agent.sendall(channel.pack(channel.READY, 0, b""))
+    executor.Executor(agent, beginning.settings, loaded.targets, failures).serve()
+
+
+def _read(agent: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        more = agent.recv(size - len(data))
+        if not more:
+            os._exit(0)
+        data += more
+    return data
+
+
+if __name__ == "__main__":
+    main()
