@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -26,8 +27,9 @@ def get(call: Invocation, sha256: str, to: Path | None) -> None:
     if to is None:
         if call.as_json:
             raise click.UsageError("--json needs --to FILE; stdout has room for one of the two.")
+        stdout = sys.stdout.buffer
         with call.client.blobs.open(sha256) as reader:
-            copy(reader, click.get_binary_stream("stdout"))
+            copy(reader, stdout)
         return
     if to.exists():
         raise click.UsageError(f"{to} exists already; name another file.")

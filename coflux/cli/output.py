@@ -126,14 +126,17 @@ def outcome_lines(outcome: dict[str, Any]) -> list[str]:
         lines.append(f"  {frame['file']}:{frame['line']} in {frame['function']}")
         if frame.get("source"):
             lines.append(f"      {frame['source'].strip()}")
-    lines.append(_headline(outcome["kind"], error))
+    lines.append(headline(error) or outcome["kind"])
     return [click.style(clean(line), fg="red") for line in lines]
 
 
-def _headline(kind: str, error: dict[str, Any]) -> str:
-    name = str(error.get("type", "")).removeprefix("builtins.")
-    message = str(error.get("message", ""))
-    return ": ".join(part for part in (name or kind, message) if part)
+def headline(error: dict[str, Any]) -> str:
+    """An error in one piece of text: its class, as users write it, and its message."""
+    kind, message = str(error.get("type", "")), str(error.get("message", ""))
+    if "." not in kind:
+        # Not an exception of the function's, but a kind of end, which the message tells.
+        return message or kind
+    return f"{kind.removeprefix('builtins.')}: {message}".removesuffix(": ")
 
 
 def is_terminal() -> bool:

@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.text import Text
 from rich.tree import Tree
 
-from coflux.cli.output import GLYPHS, WORDS, clean, duration
+from coflux.cli.output import GLYPHS, WORDS, clean, duration, headline
 from coflux.client.views import Attempt, RunView, Step
 
 #: A step with more children than this shows them in counts, and failed ones by themselves.
@@ -107,10 +107,7 @@ def _append_times(label: Text, step: Step, attempt: Attempt, now_ms: int) -> Non
 
 def _message(attempt: Attempt) -> str:
     error = (attempt.result or {}).get("error")
-    if not isinstance(error, dict):
-        return ""
-    name = str(error.get("type", "")).rpartition(".")[2]
-    return f"{name}: {error.get('message', '')}"
+    return headline(error) if isinstance(error, dict) else ""
 
 
 def _counts(target: str, steps: list[Step]) -> Text:

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from coflux.cli.output import duration, emit, is_terminal, note, outcome_lines, status
+from coflux.cli.output import (
+    clean,
+    duration,
+    emit,
+    headline,
+    is_terminal,
+    note,
+    outcome_lines,
+    status,
+)
 
 if TYPE_CHECKING:
     from coflux.client import Run
@@ -100,5 +109,5 @@ def _line(step: Step, attempt: Attempt) -> str:
     result: dict[str, Any] = attempt.result or {}
     error = result.get("error")
     if isinstance(error, dict):
-        parts.append(f"({str(error.get('message', '')).partition(chr(10))[0]})")
+        parts.append(f"({clean(headline(error).partition(chr(10))[0])})")
     return " ".join(parts)

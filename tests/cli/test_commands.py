@@ -83,7 +83,7 @@ def test_a_failed_run_exits_with_1_and_shows_the_error(submitted: Puppet, coflux
     submitted.on("GET", "/results/R1", ERROR)
     ended = coflux("submit", "repo/report")
     assert ended.code == 1
-    assert "(no such city)" in ended.out
+    assert "(ValueError: no such city)" in ended.out
     assert "w.py:3 in load" in ended.err
     assert ended.err.strip().endswith("ValueError: no such city")
     assert "Traceback" not in ended.err
