@@ -7,6 +7,7 @@ they are kept, and HTTP.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Literal
 
@@ -76,8 +77,10 @@ _decoder = msgspec.json.Decoder(Principal)
 
 def encode_principal(principal: Principal) -> str:
     """The value of the header; ASCII, because headers are."""
-    text = _encoder.encode(principal).decode()
-    return text if text.isascii() else text.encode("ascii", "backslashreplace").decode()
+    content = _encoder.encode(principal)
+    if not content.isascii():
+        content = json.dumps(msgspec.to_builtins(principal)).encode()
+    return content.decode()
 
 
 def decode_principal(header: str) -> Principal:

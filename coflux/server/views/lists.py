@@ -49,10 +49,7 @@ def show_agent(state: State, session: Session) -> dict[str, Any]:
         "environment": state.environments[session.environment].name,
         "connected": session.connection is not None,
         "draining": session.draining,
-        "targets": [
-            {"target": target_id(repository, name), "type": definition.type}
-            for (repository, name), definition in session.targets.items()
-        ],
+        "targets": [target_id(*target) for target in session.targets],
         "failures": session.failures,
         "running": [e.id for e in session.held.values() if e.id not in session.blocked],
         "waiting": list(session.blocked),
