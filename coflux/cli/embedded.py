@@ -7,7 +7,6 @@ data, and stopping what was started. Does not belong here: what the command does
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -168,8 +167,7 @@ def _is_explicit(settings: config.Config) -> bool:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
+    """End a process in good order: the end of its stdin tells it so."""
     if process.stdin is not None:
         process.stdin.close()
     try:

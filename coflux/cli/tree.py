@@ -21,6 +21,8 @@ from coflux.client.views import Attempt, RunView, Step
 #: A step with more children than this shows them in counts, and failed ones by themselves.
 _CHILDREN_SHOWN = 24
 _FAILED_SHOWN = 5
+#: Of a target with no more steps than this each is shown, also among many others.
+_FEW = 5
 
 
 def show_live(views: Iterable[RunView], console: Console | None = None) -> RunView | None:
@@ -70,6 +72,10 @@ def _add(tree: Tree, step: Step, children: dict[str | None, list[Step]], now_ms:
     for child in mine:
         by_target.setdefault(child.target, []).append(child)
     for target, steps in by_target.items():
+        if len(steps) <= _FEW:
+            for child in steps:
+                _add(branch, child, children, now_ms)
+            continue
         counts = branch.add(_counts(target, steps))
         for child in [s for s in steps if _is_failed(s)][:_FAILED_SHOWN]:
             counts.add(_label(child, now_ms))
@@ -112,7 +118,7 @@ def _message(attempt: Attempt) -> str:
 
 def _counts(target: str, steps: list[Step]) -> Text:
     statuses = Counter(s.latest.status if s.latest else "queued" for s in steps)
-    label = Text(f"{target.rpartition('/')[2]} ×{len(steps)} ", "bold")
+    label = Text().append(f"{target.rpartition('/')[2]} ×{len(steps)} ", "bold")
     for name, count in sorted(statuses.items(), key=lambda pair: (-pair[1], pair[0])):
         label.append(" ")
         label.append_text(_marked(name))
@@ -126,7 +132,7 @@ def _is_failed(step: Step) -> bool:
 
 def _marked(status: str) -> Text:
     glyph, colour = GLYPHS.get(status, ("·", "white"))
-    return Text(f"{glyph} {WORDS.get(status, status)}", colour)
+    return Text().append(f"{glyph} {WORDS.get(status, status)}", colour)
 
 
 def _shortened(text: str, width: int) -> str:
