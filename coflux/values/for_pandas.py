@@ -183,12 +183,13 @@ def _strings_back(parts: list[Any]) -> object:
 
 
 def _periods(array: Any) -> list[object]:
-    return [array.dtype.freq.freqstr, np.asarray(array.asi8)]
+    # The dtype's name, since a frequency of periods is written otherwise than its own text.
+    return [str(array.dtype), np.asarray(array.asi8)]
 
 
 def _periods_back(parts: list[Any]) -> object:
-    freq, ordinals = parts
-    return pd.arrays.PeriodArray(ordinals, dtype=pd.PeriodDtype(freq))
+    name, ordinals = parts
+    return pd.arrays.PeriodArray(ordinals, dtype=pd.api.types.pandas_dtype(name))
 
 
 def _intervals(array: Any) -> list[object]:

@@ -25,7 +25,7 @@ def _frame(frame: Any) -> list[object] | None:
 
 
 def _frame_back(parts: list[Any]) -> Any:
-    return pl.read_ipc(io.BytesIO(parts[1]), memory_map=False)
+    return pl.read_ipc(io.BytesIO(parts[1]))
 
 
 def _frame_content(frame: Any) -> list[object]:

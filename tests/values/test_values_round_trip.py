@@ -7,6 +7,7 @@ import dataclasses
 import math
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +111,13 @@ def test_cyclic_values_are_refused_naming_the_path() -> None:
         encode(items, blobs=None, path="result")
 
 
+def generated() -> Iterator[int]:
+    yield 1
+
+
 def test_va_2_what_cannot_be_pickled_is_named_by_its_path() -> None:
     with pytest.raises(NotSerialisable, match=r'^result\["a"\]\[3\]: generator ') as caught:
-        encode({"a": [0, Plain(1), 2, (i for i in ())]}, blobs=None, path="result")
+        encode({"a": [0, Plain(1), 2, generated()]}, blobs=None, path="result")
     assert caught.value.fields == {"path": 'result["a"][3]', "type": "generator"}
 
 
