@@ -130,7 +130,7 @@ async def start(config: ServerConfig) -> RunningServer:
         sockets = _bind(config)
         for listening in sockets:
             cleanup.callback(listening.close)
-        folder = datadir.make_socket_folder()
+        folder = datadir.make_socket_folder(data_dir)
         cleanup.callback(shutil.rmtree, folder, True)
         lock.write(sockets=str(folder))
         gateway = Gateway(data_dir, folder, config.command)

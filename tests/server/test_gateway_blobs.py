@@ -166,3 +166,11 @@ def test_bytes_of_users_never_run_as_pages(server: Server) -> None:
     assert headers["Content-Disposition"] == "attachment"
     assert headers["Content-Security-Policy"].startswith("sandbox")
     assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_asking_for_a_blob_renews_its_grace_DM_3(server: Server) -> None:
+    server.call("PUT", f"{P}/blobs/{key(b'x')}", b"x")
+    path = folder(server) / key(b"x")[:2] / key(b"x")
+    os.utime(path, (1, 1))
+    assert server.call("HEAD", f"{P}/blobs/{key(b'x')}").status == 200
+    assert path.stat().st_mtime > 1_000_000

@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -129,14 +130,12 @@ def test_a_killed_server_takes_its_projects_along_and_another_takes_over_DM_5(
         url = address(server)
         token = runtime(tmp_path / "data")["token"]
         pid = get(f"{url}api/v1/projects/default/runs", token)["pid"]
-        stale = json.loads((tmp_path / "data" / "server.lock").read_text())["sockets"]
         server.kill()
         server.wait(10)
     with process(tmp_path / "data") as server:
         url = address(server)
         found = runtime(tmp_path / "data")
         assert found["pid"] == server.pid
-        assert not Path(stale).exists()
         again = get(f"{url}api/v1/projects/default/runs", found["token"])["pid"]
         assert again != pid
         assert is_gone(pid)
@@ -226,11 +225,44 @@ def test_a_base_url_comes_before_every_path(tmp_path: Path) -> None:
         assert document["servers"] == [{"url": "/user/x/api/v1"}]
 
 
-def test_a_server_leaves_no_sockets_behind(tmp_path: Path) -> None:
-    with Server(tmp_path) as server:
-        folder = json.loads((tmp_path / "server.lock").read_text())["sockets"]
-        assert os.stat(folder).st_mode & 0o777 == 0o700
-        server.call("GET", f"{P}/runs")
-        (path,) = Path(folder).iterdir()
-        assert len(str(path)) < 100
-    assert not Path(folder).exists()
+def socket_of(data_dir: Path, server: Server) -> Path:
+    folder = Path(json.loads((data_dir / "server.lock").read_text())["sockets"])
+    assert folder.stat().st_mode & 0o777 == 0o700
+    server.call("GET", f"{P}/runs")
+    (path,) = folder.iterdir()
+    assert len(str(path)) < 100
+    return path
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder with a short path; pytest's own are long."""
+    with tempfile.TemporaryDirectory(prefix="c") as folder:
+        yield Path(folder)
+
+
+def test_a_projects_socket_is_at_the_same_place_after_a_restart(short: Path) -> None:
+    with Server(short) as server:
+        first = socket_of(short, server)
+    assert not first.parent.exists()
+    with Server(short) as server:
+        assert socket_of(short, server) == first
+
+
+def test_a_long_data_directory_has_its_sockets_elsewhere(short: Path) -> None:
+    data_dir = short / ("long" * 30)
+    with Server(data_dir) as server:
+        path = socket_of(data_dir, server)
+    assert not path.parent.exists()
+
+
+def test_the_sockets_of_a_killed_server_are_removed(short: Path) -> None:
+    data_dir = short / ("long" * 30)
+    with process(data_dir) as server:
+        address(server)
+        stale = Path(json.loads((data_dir / "server.lock").read_text())["sockets"])
+        server.kill()
+        server.wait(10)
+    assert stale.exists()
+    with Server(data_dir):
+        assert not stale.exists()

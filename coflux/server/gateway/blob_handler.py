@@ -50,7 +50,9 @@ class BlobHandler(RouteHandler):
             self.set_status(201)
             self.answer({"sha256": self.path_kwargs["sha256"], "size": size})
             return
-        path, size = await self.project.blobs.find(self.path_kwargs["sha256"])
+        path, size = await self.project.blobs.find(
+            self.path_kwargs["sha256"], touch=self.request.method == "HEAD"
+        )
         self._describe()
         span = self._span(size)
         if span is None:

@@ -50,25 +50,30 @@ class BlobFolder:
         for path in (self.folder / "tmp").glob(f"{_OURS}*"):
             path.unlink(missing_ok=True)
 
-    async def find(self, key: str) -> tuple[Path, int]:
+    async def find(self, key: str, touch: bool = False) -> tuple[Path, int]:
         """Path and size in bytes of a blob, once its content is known to match the key.
 
-        Raises `NotFound` for one that is not there or damaged.
+        With `touch` it counts as written now: who asks whether it is there means to rely on it,
+        and the collector's grace begins anew (DM-3). Raises `NotFound` for one that is not there
+        or damaged.
         """
         path = self.path(key)
         try:
-            size = await asyncio.to_thread(self._verify, key, path)
+            size = await asyncio.to_thread(self._verify, key, path, touch)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NotFound(f"There is no blob {key}.") from error
         return path, size
 
-    def _verify(self, key: str, path: Path) -> int:
+    def _verify(self, key: str, path: Path, touch: bool) -> int:
         with open(path, "rb", buffering=0) as file:
             seen = _stamp(file.fileno())
             if self._verified.get(key) != seen:
                 if _digest(file.fileno()) != key:
                     raise NotFound(f"Blob {key} is damaged on disk; store it again.")
                 self._verified[key] = seen
+            if touch:
+                os.utime(file.fileno())
+                self._verified[key] = _stamp(file.fileno())
         return seen[1]
 
     def check_space(self, wanted: int) -> None:

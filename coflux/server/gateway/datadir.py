@@ -113,8 +113,16 @@ class Lock:
         self._descriptor = -1
 
 
-def make_socket_folder() -> Path:
-    """A new private folder whose path leaves room for the names of sockets."""
+def make_socket_folder(data_dir: Path) -> Path:
+    """A private folder whose path leaves room for the names of sockets.
+
+    In the data directory where that is short enough, so that local agents find a project's socket
+    at the same place after a restart.
+    """
+    folder = data_dir / "sockets"
+    if len(os.fsencode(folder)) <= _MAX_SOCKET_FOLDER:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
     parent = tempfile.gettempdir()
     if len(os.fsencode(parent)) > _MAX_SOCKET_FOLDER:
         parent = "/tmp"

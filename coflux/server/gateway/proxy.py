@@ -10,7 +10,7 @@ from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import HTTPError, stream_request_body
 
 from coflux.server.access import PRINCIPAL_HEADER, encode_principal
-from coflux.server.gateway.auth import is_loopback
+from coflux.server.gateway.auth import SESSION_PREFIX, is_loopback
 from coflux.server.gateway.handler import JsonHandler, RouteHandler
 from coflux.server.gateway.upstream import HOP_BY_HOP, Exchange, connect, splice
 from coflux.server.routes import PREFIX
@@ -108,8 +108,6 @@ class Spliced(_ToProject):
         upstream = await connect(await self.project.supervised.socket())
         client = self.detach()
         client.set_nodelay(True)
-        # Tornado's answer to a stream that is full is to fail; here the other side waits instead.
-        client.max_write_buffer_size = upstream.max_write_buffer_size = None
 
         def close() -> None:
             client.close()
@@ -122,6 +120,14 @@ class Spliced(_ToProject):
                 close()
                 return
             await splice(client, upstream)
+
+    def passed_on(self) -> HTTPHeaders:
+        headers = super().passed_on()
+        authorization = self.request.headers.get("Authorization", "")
+        if self.route.name == "agent" and SESSION_PREFIX in authorization:
+            # The project made this token, and knows the agent by it on its own socket as well.
+            headers["Authorization"] = authorization
+        return headers
 
     def _head(self) -> bytes:
         headers = self.passed_on()

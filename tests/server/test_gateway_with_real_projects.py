@@ -1,0 +1,88 @@
+"""The gateway before real project processes: rights, sessions, death, backup and restore."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from gateway_harness import API, P, Server, connected, eventually
+
+import coflux.wire as wire
+from coflux.server.access import RIGHTS
+from coflux.server.gateway.backup import restore
+from coflux.server.main import project_command
+from coflux.server.routes import PREFIX, PROJECT_ROUTES, Route
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("real"), command=project_command()) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def tokens(real: Server) -> dict[str, str]:
+    return {right: real.create_token(right) for right in RIGHTS}
+
+
+@pytest.mark.parametrize("right", RIGHTS)
+@pytest.mark.parametrize("route", PROJECT_ROUTES, ids=lambda route: route.name)
+def test_every_route_of_a_real_project_holds_to_its_right_AU_2(
+    real: Server, tokens: dict[str, str], route: Route, right: str
+) -> None:
+    path = PREFIX + re.sub(
+        r"\{\w+\}", "R23456", route.pattern.replace("{project}", "default")
+    )  # fmt: skip
+    answer = real.call(route.method, path, token=tokens[right])
+    if RIGHTS.index(right) < RIGHTS.index(route.right):  # type: ignore[arg-type]
+        assert answer.status == 403
+    else:
+        assert answer.status in (200, 400, 404, 426)
+
+
+def open_session(server: Server) -> tuple[str, str]:
+    body = {"environment": "default", "local": True}
+    opened = server.call("POST", f"{P}/sessions", body, server.create_token("run"))
+    assert opened.status == 201
+    return opened.json["session"], opened.json["token"]
+
+
+def test_an_agent_connects_through_the_gateway_with_its_session_token(real: Server) -> None:
+    session, token = open_session(real)
+
+    async def scenario() -> list[wire.Instruction]:
+        async with connected(real, "/agent", token) as peer:
+            await peer.write(wire.encode([wire.Hello(session=session, incarnation="1")]))
+            frame = await peer.read()
+            assert isinstance(frame, bytes)
+            return wire.decode_from_server(frame)
+
+    assert isinstance(asyncio.run(scenario())[0], wire.Welcome)
+
+
+def test_a_session_token_outlives_its_project_process_SE_3(real: Server) -> None:
+    _, token = open_session(real)
+    assert real.call("GET", f"{P}/runs", token=token).status == 200
+    pid = real.pid()
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: real.pid() not in (pid, None))
+    assert real.call("GET", f"{P}/runs", token=token).status == 200
+    assert real.call("POST", f"{P}/environments", {"name": "x"}, token).status == 403
+
+
+def test_a_backup_of_a_running_project_is_restored_with_its_environments_DM_4(
+    real: Server, tmp_path: Path
+) -> None:
+    real.call("POST", f"{P}/environments", {"name": "kept", "base": None})
+    archive = tmp_path / "backup.tar"
+    archive.write_bytes(real.call("POST", f"{P}/backup").body)
+    restore(archive, tmp_path / "restored", "copy")
+    with Server(tmp_path / "restored", command=project_command()) as server:
+        listed = server.call("GET", f"{API}/projects/copy/environments").json
+    assert "kept" in [environment["name"] for environment in listed]
