@@ -88,11 +88,14 @@ def read_arguments(texts: Sequence[str]) -> tuple[tuple[Any, ...], dict[str, Any
     """Positional and named arguments from the command line.
 
     Each is JSON, or a string where it is not JSON; `name=ARG` binds by name. A string that looks
-    like either is written in JSON's quotes.
+    like something else (also like an option) is written in JSON's quotes.
     """
     positional: list[Any] = []
     named: dict[str, Any] = {}
     for text in texts:
+        if re.match(r"--?[^\W\d]", text):
+            # Numbers below zero are arguments; all else was meant as an option.
+            raise click.NoSuchOption(text.partition("=")[0])
         match = re.fullmatch(r"([^\W\d]\w*)=(.*)", text, re.DOTALL)
         if match is None:
             positional.append(read_value(text))

@@ -45,7 +45,7 @@ def submit(
 
     Each ARG is JSON, or a string where it is not JSON; `name=ARG` binds by name.
     """
-    positional, named = read_arguments(_checked(arguments))
+    positional, named = read_arguments(arguments)
     if "/" not in target:
         raise click.UsageError(
             f"{target!r} names no target; write REPOSITORY/TARGET"
@@ -66,11 +66,3 @@ def submit(
             click.echo(run.id)
         return 0
     return wait_for_run(run, as_json=call.as_json)
-
-
-def _checked(arguments: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse what was meant as an option; numbers below zero are arguments."""
-    for text in arguments:
-        if text.startswith("--") and len(text) > 2:
-            raise click.NoSuchOption(text.partition("=")[0])
-    return arguments

@@ -123,6 +123,7 @@ def test_a_number_below_zero_is_an_argument(submitted: Puppet, coflux: Coflux) -
         ("submit", "report"),
         ("submit", "repo/report", "a=1", "a=2"),
         ("submit", "repo/report", "--no-such-option"),
+        ("submit", "repo/report", "-q"),
         ("submit", "repo/report", "--delay", "soon"),
         ("submit", "repo/report", "--requires", "gpu:"),
         ("runs", "set-result", "R1:1", "--reason", "x"),
