@@ -76,8 +76,8 @@ class Nursery:
         #: Executors that the agent itself has to reap: spawned, or orphans of a dead zygote.
         self._own: dict[int, subprocess.Popen[bytes] | None] = {}
         self._mark = secrets.token_hex(16)
+        self._strays = strays.Strays(self._mark)
         self._sweeps: list[Callable[[], None]] = []
-        self._sessions: set[int] = set()
         self._alive, self._held = os.pipe()
         lifeline.adopt_orphans()
         self._loop.add_signal_handler(signal.SIGCHLD, self._on_child)
@@ -101,7 +101,7 @@ class Nursery:
         news.setblocking(False)
         generation = _Generation(self._count, process, orders, news)
         self._generations[self._count] = generation
-        self._sessions.add(process.pid)
+        self._strays.sessions.add(process.pid)
         self._loop.add_reader(news, self._on_news, generation)
         self._order(generation, self._begin())
         if self._settings is not None:
@@ -175,7 +175,7 @@ class Nursery:
         numbers = (*descriptors, self._alive)
         process = self._spawn("coflux.agent.spawned", numbers)
         self._own[process.pid] = process
-        self._sessions.add(process.pid)
+        self._strays.sessions.add(process.pid)
         beginning = spawned.Beginning(self._begin(), self._settings)
         connection.sendall(spawned.encode_beginning(beginning))
         self._loop.call_soon(self._parent.on_forked, ticket, process.pid)
@@ -263,14 +263,14 @@ class Nursery:
             news = Exited(pid)
         if process is not None:
             process.returncode = news.exit_code if news.exit_code is not None else -1
-            self._sessions.discard(pid)
+            self._strays.sessions.discard(pid)
         del self._own[pid]
         self._parent.on_exited(news)
 
     def sweep(self, done: Callable[[], None]) -> None:
         """Kill what dead executors have left behind, and call `done` when nothing is left."""
         mine = {each.process.pid for each in self._generations.values()} | set(self._own)
-        if strays.kill(mine, self._sessions, self._mark):
+        if self._strays.kill(mine):
             self._sweeps.append(done)
         else:
             done()
@@ -288,4 +288,4 @@ class Nursery:
         os.close(self._alive)
         for pid in self._own:
             strays.kill_group(pid)
-        strays.kill(set(), self._sessions, self._mark)
+        self._strays.kill(set())

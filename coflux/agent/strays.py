@@ -23,23 +23,51 @@ def kill_group(pid: int) -> None:
         pass
 
 
-def kill(known: set[int], sessions: set[int], mark: str) -> bool:
-    """Kill the children of this process that dead executors left; True while some are dying.
+class Strays:
+    """Finds and kills what dead executors have left.
 
-    `known` are children to leave alone. A stray belongs to a session in `sessions`, or carries
-    `mark` in its environment.
+    A stray carries `mark` in its environment, or belongs to one of `sessions`.
     """
-    is_dying = False
-    for pid in _children():
-        if pid in known or not _is_stray(pid, sessions, mark):
-            continue
+
+    def __init__(self, mark: str) -> None:
+        self._mark = f"{MARK}={mark}".encode()
+        #: Sessions of zygotes and of spawned executors.
+        self.sessions: set[int] = set()
+        #: Killed, and not reaped yet: dead processes have no environment to know them by.
+        self._doomed: set[int] = set()
+
+    def kill(self, known: set[int]) -> bool:
+        """Kill them all, except the children in `known`; True while some are still dying."""
+        while True:
+            found = [pid for pid in _children() if pid not in known and self._is_stray(pid)]
+            if not found:
+                return False
+            results = [self._kill_and_reap(pid) for pid in found]
+            if not all(results):
+                return True
+            # The kernel's list may lack some while others leave it; and children of those that
+            # were killed have come to us.
+
+    def _is_stray(self, pid: int) -> bool:
+        if pid in self._doomed:
+            return True
+        try:
+            if os.getsid(pid) in self.sessions:
+                return True
+            return self._mark in Path(f"/proc/{pid}/environ").read_bytes()
+        except OSError:
+            return False
+
+    def _kill_and_reap(self, pid: int) -> bool:
+        self._doomed.add(pid)
         try:
             os.kill(pid, signal.SIGKILL)
-            found, _ = os.waitpid(pid, os.WNOHANG)
-            is_dying |= found == 0
+            reaped, _ = os.waitpid(pid, os.WNOHANG)
         except (ProcessLookupError, ChildProcessError, PermissionError):
-            continue
-    return is_dying
+            reaped = pid
+        if reaped:
+            self._doomed.discard(pid)
+        return bool(reaped)
 
 
 def _children() -> list[int]:
@@ -53,13 +81,3 @@ def _children() -> list[int]:
         except OSError:
             continue
     return found
-
-
-def _is_stray(pid: int, sessions: set[int], mark: str) -> bool:
-    try:
-        if os.getsid(pid) in sessions:
-            return True
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return False
-    return f"{MARK}={mark}".encode() in environment
