@@ -20,6 +20,8 @@ from coflux.errors import InvalidRequest, NotFound, Unavailable
 MAX_BLOB = 16 * 1024**3
 #: Bytes handed to a thread at once; a hop to a thread costs about as much as hashing 64 KiB.
 PIECE = 1024 * 1024
+#: After so many bytes the disk is set to work, so that the sync at the end finds little to do.
+SYNC_EVERY = 32 * PIECE
 #: Less than this must stay free, in bytes and as a share of the disk, whichever is less.
 MIN_FREE = 200 * 1000 * 1000
 MIN_FREE_SHARE = 0.01
@@ -114,6 +116,8 @@ class Upload:
         self._pieces: list[bytes] = []
         self._pending = 0
         self._writing: asyncio.Task[None] | None = None
+        self._syncing: asyncio.Task[None] | None = None
+        self._unsynced = 0
         # The client may vanish, and `abort` be called, while `finish` is under way.
         self._lock = asyncio.Lock()
         folder = blobs.folder / "tmp"
@@ -126,6 +130,7 @@ class Upload:
         self._size += len(chunk)
         self._pieces.append(chunk)
         self._pending += len(chunk)
+        self._unsynced += len(chunk)
         if self._pending >= PIECE:
             await self._flush()
 
@@ -133,14 +138,13 @@ class Upload:
         await self._settle()
         pieces, self._pieces, self._pending = self._pieces, [], 0
         self._writing = asyncio.create_task(asyncio.to_thread(self._store, pieces))
+        if self._unsynced >= SYNC_EVERY and (self._syncing is None or self._syncing.done()):
+            self._unsynced = 0
+            self._syncing = asyncio.create_task(asyncio.to_thread(os.fdatasync, self._descriptor))
 
     async def _settle(self) -> None:
-        if self._writing is not None:
-            writing, self._writing = self._writing, None
-            try:
-                await writing
-            except OSError as error:
-                raise Unavailable(f"The server cannot store the blob: {error}.") from error
+        writing, self._writing = self._writing, None
+        await _stored(writing)
 
     def _store(self, pieces: list[bytes]) -> None:
         for piece in pieces:
@@ -160,6 +164,7 @@ class Upload:
     async def _finish(self) -> int:
         await self._flush()
         await self._settle()
+        await _stored(self._syncing)
         if self._sha.hexdigest() != self._key:
             raise InvalidRequest(
                 f"The body's SHA-256 is {self._sha.hexdigest()}, not {self._key}.", field="sha256"
@@ -179,12 +184,22 @@ class Upload:
         async with self._lock:
             with contextlib.suppress(Unavailable):
                 await self._settle()
+            with contextlib.suppress(Unavailable):
+                await _stored(self._syncing)
             if self._descriptor >= 0:
                 os.close(self._descriptor)
                 self._descriptor = -1
             if self._path is not None:
                 self._path.unlink(missing_ok=True)
                 self._path = None
+
+
+async def _stored(work: asyncio.Task[None] | None) -> None:
+    try:
+        if work is not None:
+            await work
+    except OSError as error:
+        raise Unavailable(f"The server cannot store the blob: {error}.") from error
 
 
 def _stamp(descriptor: int) -> tuple[int, int, int]:
