@@ -26,7 +26,7 @@ GLYPHS: dict[str, tuple[str, str]] = {
     "superseded": ("⇢", "white"),
     "deferred": ("⇢", "white"),
     "spawned": ("↳", "blue"),
-    "cached": ("≡", "cyan"),
+    "cached": ("✓", "cyan"),
     "value": ("✓", "green"),
     "succeeded": ("✓", "green"),
     "error": ("✗", "red"),

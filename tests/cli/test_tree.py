@@ -49,7 +49,7 @@ def test_steps_hang_below_the_step_that_made_them_with_state_duration_and_attemp
     assert lines(picture, 3500) == [
         "● running R1 repo/report  dev",
         "└── ◍ waiting report  2.5 s",
-        "    ├── ≡ cached load('Oslo', 1)",
+        "    ├── ✓ cached load('Oslo', 1)",
         "    ├── ○ queued load  attempt 2  in 5 s",
         "    └── ✗ failed sum  50 ms  ValueError: no",
     ]
