@@ -155,6 +155,28 @@ class RunDetail(Answer):
     groups: Any = None
 
 
+class StepPage(Answer):
+    """Steps by number, and where the next page begins."""
+
+    targets: dict[str, Any]
+    groups: dict[str, Any]
+    steps: dict[str, Any]
+    next: int | None
+
+
+class StepWhole(Answer):
+    """One step; attempts by number, arguments with their values."""
+
+    step: str
+    target: str
+    type: str
+    parent: str | None
+    group: Any
+    arguments: dict[str, str]
+    values: dict[str, Any]
+    executions: dict[str, ExecutionDetail]
+
+
 class Outcome(Answer):
     """The resolved outcome; `status` alone while it is unresolved."""
 
@@ -198,6 +220,10 @@ class LogPage(Answer):
 
     entries: list[LogLine]
     cursor: str
+    #: Where the page before ends; None for an empty page.
+    first: str | None = None
+    #: Whether the page is full, so that there may be more.
+    more: bool = False
 
 
 # --- environments, manifests, agents -----------------------------------------------------------

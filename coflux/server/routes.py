@@ -64,6 +64,8 @@ def by_pattern(routes: Iterable[Route]) -> dict[str, dict[str, Route]]:
     return grouped
 
 
+#: Of log entries, from the least to the most urgent.
+LEVELS = ("debug", "stdout", "info", "stderr", "warning", "error")
 ENVIRONMENT = Parameter("environment", "Name of the environment.")
 LIMIT = Parameter("limit", "Most entries to return.", "integer", default=100, maximum=1000)
 WAIT = Parameter("wait_ms", "How long to wait at most, in ms.", "integer", 0, maximum=30_000)
@@ -117,6 +119,16 @@ PROJECT_ROUTES: tuple[Route, ...] = (
                     Parameter("before", "Only runs older than this run."))),
     _project("get_run", "GET", "/runs/{run}", "read", "A run with its steps and attempts.",
              response=answers.RunDetail, query=(ENVIRONMENT,)),
+    _project("list_steps", "GET", "/runs/{run}/steps", "read",
+             "Steps of a run in the compact form of the topic `graph`.",
+             response=answers.StepPage,
+             query=(ENVIRONMENT, Parameter("under", "Only the members of this fold."),
+                    Parameter("status", "Only these statuses, joined by commas."),
+                    Parameter("text", "Only targets whose name has this text."),
+                    Parameter("after", "Only steps after this number."), LIMIT)),
+    _project("get_step", "GET", "/steps/{id}", "read",
+             "A step in full: arguments, attempts, results, explanations.",
+             response=answers.StepWhole, query=(ENVIRONMENT,)),
     _project("get_result", "GET", "/results/{id}", "read",
              "The resolved outcome of a run, step or execution; 202 while there is none.",
              response=answers.Outcome,
@@ -134,8 +146,11 @@ PROJECT_ROUTES: tuple[Route, ...] = (
              response=answers.LogPage,
              query=(Parameter("id", "Run, step or execution.", required=True), ENVIRONMENT,
                     Parameter("after", "Cursor of the page before."),
-                    Parameter("level", "Only this level.", choices=(
-                        "debug", "stdout", "info", "stderr", "warning", "error")),
+                    Parameter("before", "`first` of the page after, or `end` for the last page."),
+                    Parameter("level", "Only this level.", choices=LEVELS),
+                    Parameter("at_least", "Only this level and those after it in the list.",
+                              choices=LEVELS),
+                    Parameter("text", "Only lines with this text."),
                     Parameter("limit", "Most entries to return.", "integer", 1000, 1000), WAIT)),
     _project("list_environments", "GET", "/environments", "read", "Environments.",
              response=list[answers.EnvironmentInfo]),

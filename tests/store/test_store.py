@@ -226,7 +226,7 @@ def test_log_lines_are_kept_once_and_paged_without_gaps(tmp_path: Path) -> None:
     rest = logs.page("R1", after=first[-1].id)
     assert [line.entry.template for line in first + rest] == ["one", "two", "three", "other"]
     assert [line.entry.template for line in logs.page("R1:2")] == ["other"]
-    assert [line.entry.template for line in logs.page("R1:1:1", level="stderr")] == []
+    assert [line.entry.template for line in logs.page("R1:1:1", levels=("stderr",))] == []
     logs.close()
 
 

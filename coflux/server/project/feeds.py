@@ -13,6 +13,7 @@ from coflux.errors import NotFound
 from coflux.model import run_of
 from coflux.server.core import changes as c
 from coflux.server.project.calls import Call
+from coflux.server.project.graph_feed import GraphFeed, StepFeed
 from coflux.server.views import lists, runs
 
 Document = dict[str, Any]
@@ -26,7 +27,11 @@ class Feed:
         self.call = call
         self.topic = topic
         self.arguments = arguments
-        call.query = {"environment": arguments.get("environment"), "limit": 100}
+        call.query = {
+            "environment": arguments.get("environment"),
+            "target": arguments.get("target"),
+            "limit": 100,
+        }
         self.document = self._make()
 
     def touched(self, change: c.Change) -> str | None:
@@ -140,7 +145,9 @@ def _manifests(call: Call) -> Document:
 def _runs(call: Call) -> Document:
     name = call.query.get("environment")
     environment = call.environment(name, "read").id if name is not None else None
-    rows = call.orchestrator.store.reader.runs(environment, None, 100, None)
+    repository, _, target = (call.query.get("target") or "").rpartition("/")
+    wanted = (repository, target) if target else None
+    rows = call.orchestrator.store.reader.runs(environment, wanted, 100, None)
     names = {e.id: e.name for e in call.visible("read")}
     return {
         row["run"]: lists.show_summary(call.state, row, names)
@@ -167,7 +174,18 @@ _TOUCHING: dict[str, tuple[type[c.Change], ...]] = {
     "runs": (c.RunCreated, c.RunFinished, c.Started, c.ResultRecorded, c.ExecutionCreated),
 }
 
-TOPICS = ("run", *_DOCUMENTS)
+AnyFeed = Feed | GraphFeed | StepFeed
+TOPICS = ("run", "graph", "step", *_DOCUMENTS)
+
+
+def open_feed(call: Call, topic: str, arguments: dict[str, Any]) -> AnyFeed:
+    """The feed of a topic; raises `NotFound` for a topic, run or step that there is not."""
+    check_topic(topic)
+    if topic == "graph":
+        return GraphFeed(call, arguments)
+    if topic == "step":
+        return StepFeed(call, arguments)
+    return Feed(call, topic, arguments)
 
 
 def check_topic(topic: str) -> None:

@@ -24,6 +24,8 @@ from coflux.server.core.submission import nearest
 from coflux.server.project import submissions
 from coflux.server.project.agents import hash_secret, session_of
 from coflux.server.project.calls import Call, parse_id
+from coflux.server.project.graph_feed import Wanted, list_page, show_whole
+from coflux.server.routes import LEVELS
 from coflux.server.views import lists, results, runs
 from coflux.values import encode
 
@@ -137,18 +139,61 @@ async def set_result(call: Call) -> Any:
 async def get_logs(call: Call) -> Any:
     found = call.find_run(call.query["id"])
     seen = runs.visible_from(found.state, found.run, call.viewpoint())
-    after = call.query.get("after") or "0"
-    if not after.isdigit():
-        raise InvalidRequest("`after` is the cursor of an earlier page.", field="after")
-    cursor = int(after)
+    after, before = _cursor(call, "after"), _cursor(call, "before")
+    if after is not None and before is not None:
+        raise InvalidRequest("Give `after` or `before`, not both.", field="before")
     page = call.orchestrator.logs.page
-    arguments = {"level": call.query.get("level"), "limit": call.query["limit"]}
-    lines = page(call.query["id"], after=cursor, **arguments)
-    if not lines and call.query["wait_ms"]:
+    arguments: dict[str, Any] = {
+        "after": after or 0, "before": before, "levels": _levels(call),
+        "text": call.query.get("text"), "limit": call.query["limit"],
+    }  # fmt: skip
+    lines = page(call.query["id"], **arguments)
+    if not lines and before is None and call.query["wait_ms"]:
         await call.project.wait_for_logs(found.run.id, call.query["wait_ms"] / 1000)
-        lines = page(call.query["id"], after=cursor, **arguments)
-    shown = [lists.show_log(line.entry) for line in lines if _is_seen(call, line.entry, seen)]
-    return {"entries": shown, "cursor": str(lines[-1].id if lines else cursor)}
+        lines = page(call.query["id"], **arguments)
+    return {
+        "entries": [
+            {**lists.show_log(line.entry), "id": line.id}
+            for line in lines
+            if _is_seen(call, line.entry, seen)
+        ],
+        "cursor": str(lines[-1].id if lines else after or 0),
+        "first": str(lines[0].id) if lines else None,
+        "more": len(lines) == arguments["limit"],
+    }
+
+
+def _cursor(call: Call, name: str) -> int | None:
+    text = call.query.get(name)
+    if text is None:
+        return None
+    if name == "before" and text == "end":
+        return 2**62
+    if not text.isdigit() or len(text) > 18:
+        raise InvalidRequest(f"`{name}` is the cursor of another page.", field=name)
+    return int(text)
+
+
+def _levels(call: Call) -> tuple[str, ...]:
+    level, at_least = call.query.get("level"), call.query.get("at_least")
+    if level is not None:
+        return (level,)
+    return LEVELS[LEVELS.index(at_least) :] if at_least is not None else ()
+
+
+async def list_steps(call: Call) -> Any:
+    after = call.query.get("after") or "0"
+    if not after.isdigit() or len(after) > 18:
+        raise InvalidRequest("`after` is the number of a step.", field="after")
+    state, run = call.find_run(call.path["run"])
+    wanted = Wanted(call.query.get("under"), call.query.get("status"), call.query.get("text"))
+    seen = set(runs.visible_from(state, run, call.viewpoint()))
+    return list_page(state, run, seen, wanted, int(after), call.query["limit"])
+
+
+async def get_step(call: Call) -> Any:
+    id = parse_id(call.path["id"])
+    return show_whole(call, id.run, id.step or 1)
 
 
 # --- environments -------------------------------------------------------------------------------
@@ -403,8 +448,8 @@ def _is_seen(call: Call, entry: Any, seen: list[str]) -> bool:
 OPERATIONS: dict[str, Operation] = {
     operation.__name__: operation
     for operation in (
-        submit_run, list_runs, get_run, get_result, get_arguments, cancel, rerun, set_result,
-        get_logs, list_environments, create_environment, update_environment, pause_environment,
+        submit_run, list_runs, get_run, list_steps, get_step, get_result, get_arguments, cancel,
+        rerun, set_result, get_logs, list_environments, create_environment, update_environment, pause_environment,
         resume_environment, archive_environment, list_manifests, register_manifests,
         archive_manifest, list_agents, list_queue, list_assets, get_asset, explain_cache,
         forget_cache, open_session,

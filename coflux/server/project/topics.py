@@ -7,6 +7,7 @@ Belongs here: subscriptions, when to send, slow readers. Does not belong here: w
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,11 +18,13 @@ from coflux.errors import REFUSALS, CofluxError
 from coflux.server.access import PRINCIPAL_HEADER, Principal, decode_principal
 from coflux.server.core.changes import Change
 from coflux.server.project.calls import Call, Project
-from coflux.server.project.feeds import Feed, check_topic
+from coflux.server.project.feeds import AnyFeed, open_feed
 
 #: Seconds between two patches of a subscription; the first goes out at once.
 INTERVAL = 0.1
 HEARTBEAT = 15.0
+#: Most of the loop's time that one subscription may take.
+SHARE = 0.05
 #: Unsent bytes beyond which a reader gets no more patches, but a fresh snapshot later.
 QUEUE = 1024 * 1024
 
@@ -39,7 +42,9 @@ class Request(msgspec.Struct, forbid_unknown_fields=True):
 class Subscription:
     """A feed that a client watches."""
 
-    feed: Feed
+    feed: AnyFeed
+    #: Seconds until the next patch: a document that takes long to make is made less often.
+    interval: float = INTERVAL
     seq: int = 0
     parts: set[str] = field(default_factory=set)
     timer: asyncio.TimerHandle | None = None
@@ -102,9 +107,8 @@ class TopicsHandler(WebSocketHandler):
 
     def _subscribe(self, request: Request) -> None:
         try:
-            check_topic(request.topic)
             call = Call(self.project, self.principal)
-            feed = Feed(call, request.topic, request.args)
+            feed = open_feed(call, request.topic, request.args)
         except CofluxError as error:
             code = next((c for c, kind in REFUSALS.items() if type(error) is kind), "invalid")
             self._send({"id": request.id, "t": "err", "code": code, "message": str(error)})
@@ -124,7 +128,7 @@ class TopicsHandler(WebSocketHandler):
                 if part is not None:
                     subscription.parts.add(part)
             if subscription.parts and subscription.timer is None:
-                self._later(id, subscription, INTERVAL if subscription.seq else 0)
+                self._later(id, subscription, subscription.interval if subscription.seq else 0)
 
     def _later(self, id: int, subscription: Subscription, delay: float) -> None:
         loop = asyncio.get_running_loop()
@@ -140,6 +144,7 @@ class TopicsHandler(WebSocketHandler):
             self._later(id, subscription, INTERVAL)
             return
         parts, subscription.parts = subscription.parts, set()
+        began = time.perf_counter()
         try:
             operations = subscription.feed.patch(parts)
         except CofluxError as error:
@@ -147,9 +152,11 @@ class TopicsHandler(WebSocketHandler):
             self._send({"id": id, "t": "err", "code": "not_found", "message": str(error)})
             return
         self._publish(id, subscription, operations)
+        took = time.perf_counter() - began
+        subscription.interval = max(INTERVAL, took / SHARE)
 
-    def _publish(self, id: int, subscription: Subscription, operations: list[Any]) -> None:
-        if subscription.is_behind:
+    def _publish(self, id: int, subscription: Subscription, operations: list[Any] | None) -> None:
+        if subscription.is_behind or operations is None:
             subscription.is_behind = False
             subscription.seq += 1
             data = subscription.feed.document

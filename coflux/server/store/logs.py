@@ -37,7 +37,8 @@ class LogRow(Model):
 
     class Meta:
         table_name = "log"
-        indexes = ((("run", "step", "attempt", "seq"), True),)
+        # The second gives the lines of a run in order of arrival.
+        indexes = ((("run", "step", "attempt", "seq"), True), (("run",), False))
 
 
 class StoredLine(NamedTuple):
@@ -68,22 +69,44 @@ class LogStore:
             )
 
     def page(
-        self, id: str, *, after: int = 0, level: str | None = None, limit: int = 1000
+        self,
+        id: str,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        levels: Iterable[str] = (),
+        text: str | None = None,
+        limit: int = 1000,
     ) -> list[StoredLine]:
-        """Entries of a run, step or execution that arrived after a line, in order of arrival."""
+        """Entries of a run, step or execution, in order of arrival.
+
+        The first `limit` that arrived after a line or, with `before`, the last ones before that
+        line. `levels`: only these, if any are given. `text`: only lines in which it occurs, letter
+        case aside.
+        """
         where = ["id > ?"]
-        values: list[str | int] = [after]
+        values: list[str | int | bytes] = [after]
         for column, part in zip(("run", "step", "attempt"), id.split(":"), strict=False):
             where.append(f"{column} = ?")
             values.append(part if column == "run" else int(part))
-        if level is not None:
-            where.append("level = ?")
-            values.append(level)
+        if before is not None:
+            where.append("id < ?")
+            values.append(before)
+        wanted = list(levels)
+        if wanted:
+            where.append(f"level IN ({', '.join('?' * len(wanted))})")
+            values += wanted
+        if text:
+            # Values are kept encoded; their previews are found as bytes.
+            where.append("""(template LIKE ? ESCAPE '!' OR instr("values", ?))""")
+            escaped = text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+            values += [f"%{escaped}%", text.encode()]
         sql = (
             'SELECT id, run, step, attempt, seq, at, level, template, "values", is_partial FROM log'
-            f" WHERE {' AND '.join(where)} ORDER BY id LIMIT ?"
+            f" WHERE {' AND '.join(where)} ORDER BY id {'DESC' if before else 'ASC'} LIMIT ?"
         )
-        return [_line(row) for row in self._database.execute_sql(sql, (*values, limit))]
+        found = [_line(row) for row in self._database.execute_sql(sql, (*values, limit))]
+        return found[::-1] if before else found
 
     def copy_to(self, path: Path) -> None:
         """A consistent copy (DM-4)."""

@@ -84,7 +84,7 @@ def show_execution(
         "status": status_of(execution),
         "reason": reason_of(execution) if execution.status == "queued" else None,
         "result": show_result(result, blobs) if result is not None else None,
-        "resolved": _resolved(state, execution),
+        "resolved": resolved(state, execution),
         "successor": execution.link_successor or execution.successor,
         "predecessor": execution.predecessor,
         "code": execution.code,
@@ -142,7 +142,7 @@ def _group(state: State, step: Step) -> dict[str, Any] | None:
     return {"number": group.number, "name": name}
 
 
-def _resolved(state: State, execution: Execution) -> dict[str, Any] | None:
+def resolved(state: State, execution: Execution) -> dict[str, Any] | None:
     """Where the links of an ended execution lead, and how that went."""
     if execution.result is None or not (
         isinstance(execution.result, LINKS) or execution.successor is not None
