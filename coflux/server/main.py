@@ -124,29 +124,42 @@ async def start(config: ServerConfig) -> RunningServer:
     """
     _check(config)
     with contextlib.ExitStack() as cleanup:
-        data_dir = datadir.prepare(config.data_dir)
-        lock = datadir.Lock(data_dir)
-        cleanup.callback(lock.release)
+        gateway, announce = open_gateway(config.data_dir, config.command, cleanup)
         sockets = _bind(config)
         for listening in sockets:
             cleanup.callback(listening.close)
-        folder = datadir.make_socket_folder(data_dir)
-        cleanup.callback(shutil.rmtree, folder, True)
-        lock.write(sockets=str(folder))
-        gateway = Gateway(data_dir, folder, config.command)
-        cleanup.callback(gateway.accounts.close)
         port = sockets[0].getsockname()[1]
         token = None if config.no_auth else gateway.accounts.add_transient(_user())
         http = HTTPServer(_application(config, gateway, port), chunk_size=256 * 1024)
         http.add_sockets(sockets)
         server = RunningServer(config, gateway, http, port, token, cleanup)
-        lock.write(sockets=str(folder), url=server.url)
+        announce(server.url)
         if config.write_runtime_file:
-            path = runtimefile.write(server.url, token, data_dir, config.runtime_dir)
+            path = runtimefile.write(server.url, token, gateway.data_dir, config.runtime_dir)
             cleanup.callback(runtimefile.remove, path)
         gateway.start()
         server._cleanup = cleanup.pop_all()
     return server
+
+
+def open_gateway(
+    data_dir: Path, command: tuple[str, ...], cleanup: contextlib.ExitStack
+) -> tuple[Gateway, Callable[[str], None]]:
+    """A gateway over a data directory that is nobody else's, for `start` and other applications.
+
+    Returns it with a function that tells others its address. To be followed by `Gateway.start`
+    on the event loop, and ended by `Gateway.stop` and then `cleanup.close()`, also after a failure
+    in between. Raises a `Refused` that says in one line why it cannot be.
+    """
+    data_dir = datadir.prepare(data_dir)
+    lock = datadir.Lock(data_dir)
+    cleanup.callback(lock.release)
+    folder = datadir.make_socket_folder(data_dir)
+    cleanup.callback(shutil.rmtree, folder, True)
+    lock.write(sockets=str(folder))
+    gateway = Gateway(data_dir, folder, command)
+    cleanup.callback(gateway.accounts.close)
+    return gateway, lambda url: lock.write(sockets=str(folder), url=url)
 
 
 def _check(config: ServerConfig) -> None:
@@ -269,4 +282,12 @@ def _read_stdin() -> bytes:
         return b""
 
 
-__all__ = ["DEFAULT_PORT", "EXIT_REFUSED", "RunningServer", "ServerConfig", "serve", "start"]
+__all__ = [
+    "DEFAULT_PORT",
+    "EXIT_REFUSED",
+    "RunningServer",
+    "ServerConfig",
+    "open_gateway",
+    "serve",
+    "start",
+]
