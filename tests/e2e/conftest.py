@@ -1,14 +1,19 @@
-"""Surroundings in which `coflux` runs as a user's process does."""
+"""Surroundings in which `coflux` runs as a user's process does, and stacks: a server with agents."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from .stack import Stack
+
+REPOSITORIES = Path(__file__).with_name("repositories")
 
 Ran = subprocess.CompletedProcess
 Coflux = Callable[..., "Ran[str]"]
@@ -42,3 +47,41 @@ def coflux(work: Path, surroundings: dict[str, str]) -> Coflux:
         )  # fmt: skip
 
     return run
+
+
+# --- stacks -----------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> object:
+    """Show what the stack of a failed test said."""
+    report: pytest.TestReport = yield
+    if report.failed and call.when == "call":
+        for stack in getattr(item, "funcargs", {}).values():
+            if isinstance(stack, Stack):
+                report.sections.append(("stack", stack.story()))
+    return report
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """A server and one agent that hosts `flow`, shared by the tests of a module."""
+    with make_stack() as stack:
+        stack.start_server()
+        stack.start_agent("flow.py", "--register", "--concurrency", "8")
+        yield stack
+
+
+@pytest.fixture
+def fresh() -> Iterator[Stack]:
+    """A stack for one test, without any process yet; `environment` may be added to."""
+    with make_stack() as stack:
+        yield stack
+
+
+def make_stack() -> Stack:
+    """A stack with the repositories of these tests in its working directory."""
+    stack = Stack()
+    for file in REPOSITORIES.glob("*.py"):
+        shutil.copy(file, stack.work)
+    return stack
