@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -18,6 +20,8 @@ import pytest
 from .conftest import Coflux
 
 pytestmark = pytest.mark.slow
+
+Spawn = Callable[..., "subprocess.Popen[str]"]
 
 FLOW = """
 import coflux as cf
@@ -47,6 +51,35 @@ def flow(work: Path) -> Path:
     path = work / "flow.py"
     path.write_text(FLOW)
     return path
+
+
+@pytest.fixture
+def spawn(work: Path, surroundings: dict[str, str]) -> Iterator[Spawn]:
+    """Starts a command that goes on; what a test leaves running is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str, **more: Any) -> subprocess.Popen[str]:
+        options = {"cwd": work, "env": surroundings, "text": True, **more}
+        process = subprocess.Popen([sys.executable, "-m", "coflux", *arguments], **options)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        for child in descendants(process.pid):
+            child.kill()
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 # --- demo -------------------------------------------------------------------------------------
@@ -107,12 +140,9 @@ def test_wrong_arguments_start_nothing(coflux: Coflux, flow: Path) -> None:
 
 
 def test_a_server_that_runs_over_the_data_is_used_and_left_running(
-    coflux: Coflux, flow: Path, surroundings: dict[str, str]
+    coflux: Coflux, flow: Path, surroundings: dict[str, str], spawn: Spawn
 ) -> None:
-    server = subprocess.Popen(
-        [sys.executable, "-m", "coflux", "server", "--port", "0", "--json"],
-        cwd=flow.parent, env=surroundings, stdout=subprocess.PIPE,
-    )  # fmt: skip
+    server = spawn("server", "--port", "0", "--json", stdout=subprocess.PIPE)
     assert server.stdout is not None
     ready = json.loads(server.stdout.readline())
     try:
@@ -128,13 +158,9 @@ def test_a_server_that_runs_over_the_data_is_used_and_left_running(
 
 
 def test_ctrl_c_ends_the_run_and_all_processes(
-    flow: Path, surroundings: dict[str, str], coflux: Coflux
+    flow: Path, surroundings: dict[str, str], coflux: Coflux, spawn: Spawn
 ) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "coflux", "run", "flow.py:endless"],
-        cwd=flow.parent, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True,
-    )  # fmt: skip
+    process = spawn("run", "flow.py:endless", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert process.stdout is not None
     assert "flow/endless" in process.stdout.readline()
     family = wait_for_family(process, 4)
@@ -147,12 +173,9 @@ def test_ctrl_c_ends_the_run_and_all_processes(
 
 
 def test_a_killed_command_leaves_no_process_behind(
-    flow: Path, surroundings: dict[str, str]
+    flow: Path, surroundings: dict[str, str], spawn: Spawn
 ) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "coflux", "run", "flow.py:endless"],
-        cwd=flow.parent, env=surroundings, stdout=subprocess.PIPE,
-    )  # fmt: skip
+    process = spawn("run", "flow.py:endless", stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
     family = wait_for_family(process, 4)
@@ -163,24 +186,30 @@ def test_a_killed_command_leaves_no_process_behind(
     assert alive == []
 
 
-def wait_for_family(process: subprocess.Popen[str] | subprocess.Popen[bytes], count: int) -> list:
+def wait_for_family(process: subprocess.Popen[str], count: int) -> list[psutil.Process]:
     """The descendants of a process, once there are so many."""
     deadline = time.monotonic() + 30
     while True:
-        family = psutil.Process(process.pid).children(recursive=True)
+        family = descendants(process.pid)
         if len(family) >= count:
             return family
         assert time.monotonic() < deadline, family
         time.sleep(0.02)
 
 
-def test_on_a_terminal_the_run_is_a_live_tree(flow: Path, surroundings: dict[str, str]) -> None:
+def test_on_a_terminal_the_run_is_a_live_tree(
+    flow: Path, surroundings: dict[str, str], spawn: Spawn
+) -> None:
     main, side = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "coflux", "run", "flow.py:pipeline", "3"],
-        cwd=flow.parent, env={**surroundings, "TERM": "xterm", "COLUMNS": "100"},
-        stdin=side, stdout=side, stderr=side,
-    )  # fmt: skip
+    process = spawn(
+        "run",
+        "flow.py:pipeline",
+        "3",
+        env={**surroundings, "TERM": "xterm", "COLUMNS": "100"},
+        stdin=side,
+        stdout=side,
+        stderr=side,
+    )
     os.close(side)
     seen = b""
     try:
@@ -201,14 +230,11 @@ def test_on_a_terminal_the_run_is_a_live_tree(flow: Path, surroundings: dict[str
 
 
 def test_dev_serves_a_file_and_loads_it_again_when_it_changes(
-    coflux: Coflux, flow: Path, surroundings: dict[str, str], tmp_path: Path
+    coflux: Coflux, flow: Path, surroundings: dict[str, str], tmp_path: Path, spawn: Spawn
 ) -> None:
     log = tmp_path / "dev.log"
     with log.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "coflux", "dev", "flow.py"],
-            cwd=flow.parent, env=surroundings, stdout=file, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        process = spawn("dev", "flow.py", stdout=file, stderr=subprocess.STDOUT)
     try:
         wait_for_text(process, log, "registered flow", 1)
         assert coflux("submit", "flow/pipeline", "3").stdout.rstrip().endswith("6")
@@ -222,7 +248,7 @@ def test_dev_serves_a_file_and_loads_it_again_when_it_changes(
     assert "UI at http://127.0.0.1:" in log.read_text()
 
 
-def wait_for_text(process: subprocess.Popen[bytes], log: Path, text: str, times: int) -> None:
+def wait_for_text(process: subprocess.Popen[str], log: Path, text: str, times: int) -> None:
     deadline = time.monotonic() + 60
     while log.read_text().count(text) < times:
         assert process.poll() is None, log.read_text()

@@ -98,7 +98,7 @@ def test_every_command_of_the_walk_through_does_what_it_says(terminal: Terminal)
     for line, code in commands():
         if line == "coflux server":
             terminal.start(f"{line} --port 0", "Coflux is ready")
-        elif line.startswith("coflux agent"):
+        elif line.startswith("coflux agent "):
             agent = line
             terminal.start(line, "registered weather")
         else:
