@@ -12,7 +12,7 @@ _HEADER = struct.Struct("<IBI")
 
 # --- agent → executor ---------------------------------------------------------------------------
 
-#: `wire.Execute`; the key is the number of its directory.
+#: `wire.Execute`.
 EXECUTE = 1
 #: The answer of a `wire.Reply`; the key is the request's.
 REPLY = 2

@@ -52,6 +52,14 @@ class Fork(Record, tag="fork"):
     ticket: int
 
 
+class Beginning(Record):
+    """What the agent writes to a spawned executor first: length, then this."""
+
+    begin: Begin
+    settings: Settings
+    ticket: int
+
+
 Order = Union[Begin, Configure, Fork]
 
 
@@ -121,6 +129,17 @@ def decode_order(packet: bytes) -> Order:
     """The order in a packet."""
     order: Order = _orders.decode(packet)
     return order
+
+
+def encode_beginning(beginning: Beginning) -> bytes:
+    """With its length in front."""
+    body = _encoder.encode(beginning)
+    return len(body).to_bytes(4, "big") + body
+
+
+def decode_beginning(body: bytes) -> Beginning:
+    """Without its length."""
+    return msgspec.msgpack.decode(body, type=Beginning)
 
 
 def encode_news(news: News) -> bytes:

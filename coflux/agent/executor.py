@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import inspect
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -55,6 +56,11 @@ def open_blobs(settings: Settings) -> Blobs:
     return BlobChain(stores)
 
 
+def directory_of(settings: Settings, ticket: int, count: int) -> Path:
+    """Where the count-th execution of an executor works."""
+    return Path(settings.directory) / f"{ticket}.{count}"
+
+
 class Executor:
     """One executor process, from the inside."""
 
@@ -64,6 +70,7 @@ class Executor:
         settings: Settings,
         targets: Targets,
         failures: Failures,
+        ticket: int,
     ) -> None:
         self._socket = connection
         self._settings = settings
@@ -72,6 +79,9 @@ class Executor:
         self._parser = channel.Parser()
         self._frames: list[tuple[int, int, bytes]] = []
         self._blobs = open_blobs(settings)
+        self._ticket = ticket
+        self._count = 0
+        self._directory = self._make_directory()
         self._pid = os.getpid()
         self._environment = dict(os.environ)
         self._output = capture.Capture()
@@ -81,12 +91,21 @@ class Executor:
         os.register_at_fork(after_in_child=_forget_host)
         while True:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            kind, key, body = self._next_frame()
+            kind, _, body = self._next_frame()
             if kind != channel.EXECUTE:
                 self._leave(0)
-            self._execute(key, _decode_execute(body))
+            self._execute(_decode_execute(body))
             if not self._settings.reuse:
                 self._leave(0)
+            self._restore()
+
+    def _make_directory(self) -> Path:
+        # Made ahead of time: on a busy disk it takes as long as a small task.
+        self._count += 1
+        directory = directory_of(self._settings, self._ticket, self._count)
+        directory.mkdir()
+        os.chdir(directory)
+        return directory
 
     def _next_frame(self) -> tuple[int, int, bytes]:
         while not self._frames:
@@ -105,17 +124,14 @@ class Executor:
 
     # --- one execution --------------------------------------------------------------------------
 
-    def _execute(self, number: int, execute: wire.Execute) -> None:
-        directory = Path(self._settings.directory) / str(number)
-        directory.mkdir()
-        os.chdir(directory)
+    def _execute(self, execute: wire.Execute) -> None:
         try:
             found = self._find(execute)
         except Exception as error:  # noqa: BLE001 - unpickling runs a stranger's code
             result: model.Result = model.Raised(_error_of(error, self._blobs))
         else:
             requests = Requests(
-                self._socket, self._parser, execute.execution, found, directory, self._blobs
+                self._socket, self._parser, execute.execution, found, self._directory, self._blobs
             )
             self._output.begin(requests)
             hosts.enter(requests)
@@ -130,11 +146,14 @@ class Executor:
             atexit._run_exitfuncs()
         self._output.flush()
         self._socket.sendall(channel.pack(channel.OUTCOME, int(_has_children()), _encode(result)))
-        if self._settings.reuse:
-            self._restore()
 
     def _restore(self) -> None:
-        os.chdir(self._settings.directory)
+        """Get ready for the next execution, while the outcome of the last is on its way."""
+        old, self._directory = self._directory, self._make_directory()
+        try:
+            old.rmdir()
+        except OSError:
+            shutil.rmtree(old, ignore_errors=True)
         if os.environ != self._environment:
             os.environ.clear()
             os.environ.update(self._environment)

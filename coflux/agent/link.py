@@ -45,6 +45,8 @@ class Link:
         self.is_killed = False
         self.has_children = False
         self.is_dead = False
+        #: How many it has been given.
+        self.executions = 0
         self._socket = connection
         self._socket.setblocking(False)
         self._streams = (Stream(out, "stdout"), Stream(err, "stderr"))

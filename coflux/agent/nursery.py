@@ -18,10 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from coflux.agent import control, lifeline, spawned, strays
+from coflux.agent import control, lifeline, reaping, strays
 from coflux.agent.config import AgentConfig
 from coflux.agent.control import Exited, Forked, Loaded, Settings
-from coflux.agent.zygote import exited
 from coflux.wire import Repository
 
 _RECEIVE = 256 * 1024
@@ -176,8 +175,8 @@ class Nursery:
         process = self._spawn("coflux.agent.spawned", numbers)
         self._own[process.pid] = process
         self._strays.sessions.add(process.pid)
-        beginning = spawned.Beginning(self._begin(), self._settings)
-        connection.sendall(spawned.encode_beginning(beginning))
+        beginning = control.Beginning(self._begin(), self._settings, ticket)
+        connection.sendall(control.encode_beginning(beginning))
         self._loop.call_soon(self._parent.on_forked, ticket, process.pid)
 
     def _living(self) -> _Generation:
@@ -256,9 +255,9 @@ class Nursery:
             if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 return
             # Before its number is free again: whatever is left of its group ends with it.
-            strays.kill_group(pid)
+            reaping.kill_group(pid)
             _, status, usage = os.wait4(pid, 0)
-            news = exited(pid, status, usage)
+            news = reaping.exited(pid, status, usage)
         except ChildProcessError:
             news = Exited(pid)
         if process is not None:
@@ -287,5 +286,5 @@ class Nursery:
         os.close(self._held)
         os.close(self._alive)
         for pid in self._own:
-            strays.kill_group(pid)
+            reaping.kill_group(pid)
         self._strays.kill(set())

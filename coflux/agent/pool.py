@@ -8,7 +8,6 @@ the connection (`session`).
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import signal
 from collections import OrderedDict, deque
@@ -77,13 +76,11 @@ class Reporter(Protocol):
 class Assignment:
     """One execution that the agent has."""
 
-    def __init__(self, assigned: Assigned, message: bytes, journal: Journal, number: int) -> None:
+    def __init__(self, assigned: Assigned, message: bytes, journal: Journal) -> None:
         self.execution = assigned.execution
         self.timeout_ms = assigned.timeout_ms
         self.message = message
         self.journal = journal
-        #: Of its directory.
-        self.number = number
         self.link: Link | None = None
         self.is_started = False
         #: Its outcome has been reported, or nobody wants it any more.
@@ -113,10 +110,10 @@ class Pool:
         self._links: dict[int, Link] = {}
         #: Executors without work: being born, and ready.
         self._unborn: set[int] = set()
-        self._idle: list[Link] = []
+        #: In turn, so that each has time to tidy up.
+        self._idle: deque[Link] = deque()
         self._by_pid: dict[int, Link] = {}
         self._tickets = 0
-        self._directories = 0
         self._sweeper = ThreadPoolExecutor(1, "coflux-directories")
         self._memory = OutOfMemory()
         self._is_paused = False
@@ -136,7 +133,7 @@ class Pool:
     def use(self, generation: int) -> None:
         """Run new executions with this generation's code; the older ones end with their work."""
         self._nursery.use(generation)
-        for link in self._idle[:]:
+        for link in list(self._idle):
             if link.generation != generation:
                 self._dismiss(link)
         self._retire_generations()
@@ -144,7 +141,7 @@ class Pool:
     def configure(self, settings: Settings) -> None:
         """Executors work with these settings from now on, and some get ready."""
         self._nursery.configure(settings)
-        for link in self._idle[:]:
+        for link in list(self._idle):
             self._dismiss(link)
         self._prepare()
 
@@ -164,12 +161,11 @@ class Pool:
         self._remembered[execution] = None
         if len(self._remembered) > _REMEMBERED:
             self._remembered.popitem(last=False)
-        self._directories += 1
         journal = Journal(execution, self._reporter.keep_entry)
-        assignment = Assignment(assigned, message, journal, self._directories)
+        assignment = Assignment(assigned, message, journal)
         self._assignments[execution] = assignment
         if self._idle:
-            self._start(assignment, self._idle.pop())
+            self._start(assignment, self._idle.popleft())
         else:
             self._reporter.report(_encode(wire.Acknowledged(execution)), is_urgent=False)
             self._waiting.append(assignment)
@@ -271,8 +267,9 @@ class Pool:
     def _start(self, assignment: Assignment, link: Link) -> None:
         assignment.link, link.assignment = link, assignment
         assignment.is_started = True
+        link.executions += 1
         link.write_to(assignment.journal)
-        link.send(channel.EXECUTE, assignment.number, assignment.message)
+        link.send(channel.EXECUTE, 0, assignment.message)
         assignment.message = b""
         # The outcome of a small task is a moment away; both then travel, and are stored, together.
         self._reporter.report(_encode(wire.Started(assignment.execution)), is_urgent=False)
@@ -404,6 +401,7 @@ class Pool:
                 result: Result = self._crash(assignment, news)
                 self._report_end(assignment, msgspec.Raw(_encode(result)), gone=True)
         link.close()
+        self._sweeper.submit(_remove_directories, self._folder, link.ticket, link.executions)
         del self._by_pid[news.pid]
         self._links.pop(link.ticket, None)
         self._unborn.discard(link.ticket)
@@ -429,13 +427,6 @@ class Pool:
         self._assignments.pop(assignment.execution, None)
         if assignment.timer is not None:
             assignment.timer.cancel()
-        directory = self._folder / str(assignment.number)
-        try:
-            os.rmdir(directory)
-        except FileNotFoundError:
-            pass
-        except OSError:
-            self._sweeper.submit(shutil.rmtree, directory, ignore_errors=True)
         if not self._assignments:
             self._reporter.on_idle()
 
@@ -456,3 +447,9 @@ class Pool:
         self._nursery.close()
         self._sweeper.shutdown()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _remove_directories(folder: Path, ticket: int, executions: int) -> None:
+    # The last one, and the one that was made for the next.
+    for count in (executions, executions + 1):
+        shutil.rmtree(folder / f"{ticket}.{count}", ignore_errors=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from coflux.agent.config import AgentConfig
 from coflux.agent.control import Loaded
 from coflux.agent.loader import repository_name
-from coflux.client.transport import Transport, segment
 from coflux.model import Definition
 
 
@@ -20,6 +19,7 @@ def register(config: AgentConfig, loaded: Loaded) -> list[str]:
     if not manifests:
         return []
     from coflux.client import payload
+    from coflux.client.transport import Transport, segment
 
     body = payload.encode_body({"environment": config.environment, "manifests": manifests})
     transport = Transport(config.host, config.token)

@@ -15,12 +15,12 @@ from typing import Protocol, Union
 from urllib.parse import urlsplit
 
 import msgspec
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
 
 from coflux import wire
 from coflux.agent.config import AgentConfig
-from coflux.agent.connection import Connection
+from coflux.agent.connection import Connection, HandshakeRefused
 from coflux.agent.logs import LogBuffer
 from coflux.agent.outbox import Outbox
 from coflux.agent.pool import Assigned
@@ -112,6 +112,7 @@ class Session:
         self._logs = LogBuffer()
         self._connection: Connection | None = None
         self._is_welcome = False
+        self._is_closing = False
         self._is_pressed = False
         self._flush_at: asyncio.TimerHandle | asyncio.Handle | None = None
         self._is_flush_urgent = False
@@ -161,15 +162,19 @@ class Session:
         self._handler.on_session(spool.ticket)
 
     async def run(self) -> None:
-        """Connect, and again whenever the connection is lost; returns when cancelled."""
+        """Connect, and again whenever the connection is lost; returns when closed."""
         backoff = _BACKOFF_S[0]
-        while True:
+        while not self._is_closing:
             if self._spool is None:
                 await self.open()
             reason = await self._connect()
             if self._is_welcome:
                 backoff = _BACKOFF_S[0]
             self._on_disconnected()
+            if self._is_closing:
+                # The server's goodbye answers ours; and without a server nothing more is settled.
+                self._settle()
+                return
             if reason is not None:
                 self._lose(reason)
                 continue
@@ -185,8 +190,8 @@ class Session:
             connection = Connection(self._on_frame)
             try:
                 await connection.open(url, ticket.token, unix_socket)
-            except HTTPClientError as error:
-                if error.code in (401, 403, 404) and unix_socket is None:
+            except HandshakeRefused as error:
+                if error.status in (401, 403, 404) and unix_socket is None:
                     return f"the server does not know the session (any more): {error}"
                 continue
             except _TRANSIENT as error:
@@ -229,6 +234,7 @@ class Session:
 
     async def close(self, reason: str) -> None:
         """Say that the agent ends, deliver what can be delivered, and disconnect."""
+        self._is_closing = True
         if self._is_welcome:
             self.report(_encode(wire.Closing(reason)))
             self._pack_logs()
@@ -242,7 +248,7 @@ class Session:
         self._logs.close()
 
     async def settled(self, timeout_s: float) -> bool:
-        """Wait until everything has been acknowledged; False when the time is up."""
+        """Wait until everything has been acknowledged; False when that will not be in time."""
         self._flush()
         if self._outbox.is_empty and not self._logs.size:
             return True
@@ -252,7 +258,7 @@ class Session:
             await asyncio.wait_for(future, timeout_s)
         except asyncio.TimeoutError:
             return False
-        return True
+        return self._outbox.is_empty
 
     # --- opening a session ----------------------------------------------------------------------
 
@@ -354,11 +360,14 @@ class Session:
             self._spool.clear()
         if self._logs.size:
             self._flush_soon()
-        elif self._settled and self._outbox.is_empty:
-            for future in self._settled:
-                if not future.done():
-                    future.set_result(None)
-            self._settled.clear()
+        elif self._outbox.is_empty:
+            self._settle()
+
+    def _settle(self) -> None:
+        for future in self._settled:
+            if not future.done():
+                future.set_result(None)
+        self._settled.clear()
 
     # --- messages to the server -----------------------------------------------------------------
 

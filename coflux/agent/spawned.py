@@ -12,23 +12,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-import msgspec
-
 from coflux.agent import channel, control, executor, loader
-from coflux.model import Record
-
-
-class Beginning(Record):
-    """First bytes of the channel: length, then this."""
-
-    begin: control.Begin
-    settings: control.Settings
-
-
-def encode_beginning(beginning: Beginning) -> bytes:
-    """What the agent writes first."""
-    body = msgspec.msgpack.encode(beginning)
-    return len(body).to_bytes(4, "big") + body
 
 
 def main() -> NoReturn:
@@ -42,12 +26,12 @@ def main() -> NoReturn:
     sys.argv[:] = ["coflux-agent"]
     agent = socket.socket(fileno=connection)
     body = _read(agent, int.from_bytes(_read(agent, 4), "big"))
-    beginning = msgspec.msgpack.decode(body, type=Beginning)
+    beginning = control.decode_beginning(body)
     begin = beginning.begin
     loaded = loader.load(begin.repositories, Path(begin.directory))
     failures = {name: error for name, (error, _) in loaded.failures.items()}
     agent.sendall(channel.pack(channel.READY, 0, b""))
-    executor.Executor(agent, beginning.settings, loaded.targets, failures).serve()
+    executor.Executor(agent, beginning.settings, loaded.targets, failures, beginning.ticket).serve()
 
 
 def _read(agent: socket.socket, size: int) -> bytes:

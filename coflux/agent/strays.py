@@ -15,14 +15,6 @@ from pathlib import Path
 MARK = "COFLUX_AGENT_MARK"
 
 
-def kill_group(pid: int) -> None:
-    """Kill a process group, if it is still there."""
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
-
-
 class Strays:
     """Finds and kills what dead executors have left.
 

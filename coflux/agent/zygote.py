@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import os
-import resource
 import select
 import signal
 import socket
@@ -18,8 +17,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from coflux.agent import control, executor, loader
-from coflux.agent.control import Begin, Configure, Exited, Fork, Forked, Settings
+from coflux.agent import control, executor, loader, reaping
+from coflux.agent.control import Begin, Configure, Fork, Forked, Settings
 
 _PACKET = 64 * 1024
 
@@ -68,7 +67,7 @@ class Zygote:
 
     def _end(self) -> NoReturn:
         for pid in self._pids:
-            _kill_group(pid)
+            reaping.kill_group(pid)
         os._exit(0)
 
     # --- importing ------------------------------------------------------------------------------
@@ -99,7 +98,7 @@ class Zygote:
             warnings.simplefilter("ignore", DeprecationWarning)
             pid = os.fork()
         if pid == 0:
-            self._become_executor(*descriptors)
+            self._become_executor(order.ticket, *descriptors)
         try:
             os.setpgid(pid, pid)
         except OSError:
@@ -110,7 +109,7 @@ class Zygote:
         self._pids.add(pid)
         self._tell(Forked(order.ticket, pid))
 
-    def _become_executor(self, channel: int, out: int, err: int) -> NoReturn:
+    def _become_executor(self, ticket: int, channel: int, out: int, err: int) -> NoReturn:
         try:
             executor.settle_in(out, err, self._alive)
             for mine in (self._wake_read, self._wake_write):
@@ -120,7 +119,11 @@ class Zygote:
             _reseed()
             assert self._settings is not None, "settings come before the first fork"
             executor.Executor(
-                socket.socket(fileno=channel), self._settings, self._loaded.targets, self._failures
+                socket.socket(fileno=channel),
+                self._settings,
+                self._loaded.targets,
+                self._failures,
+                ticket,
             ).serve()
         except BaseException:  # noqa: BLE001 - the child must not go on as a zygote
             sys.excepthook(*sys.exc_info())
@@ -145,36 +148,17 @@ class Zygote:
                 return
             if found.si_pid in self._pids:
                 # Before its number is free again: whatever is left of its group ends with it.
-                _kill_group(found.si_pid)
+                reaping.kill_group(found.si_pid)
             _, status, usage = os.wait4(found.si_pid, 0)
             if found.si_pid in self._pids:
                 self._pids.discard(found.si_pid)
-                self._tell(exited(found.si_pid, status, usage))
+                self._tell(reaping.exited(found.si_pid, status, usage))
 
     def _tell(self, news: control.News) -> None:
         try:
             self._news.sendall(control.encode_news(news))
         except OSError:
             self._end()
-
-
-def exited(pid: int, status: int, usage: resource.struct_rusage | None) -> Exited:
-    """What a wait status says."""
-    code = os.waitstatus_to_exitcode(status)
-    peak = None
-    if usage is not None:
-        # Kilobytes on Linux, bytes on macOS.
-        peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    if code < 0:
-        return Exited(pid, signal=-code, peak_memory=peak)
-    return Exited(pid, exit_code=code, peak_memory=peak)
-
-
-def _kill_group(pid: int) -> None:
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 def _wake(number: int, frame: FrameType | None) -> None:
