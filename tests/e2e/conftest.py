@@ -1,4 +1,4 @@
-"""Surroundings in which `coflux` runs as a user's process does, and stacks: a server with agents."""
+"""Surroundings in which `coflux` runs as a user does, and stacks: a server with its agents."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ execution; liveness beyond the socket (the core's windows).
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import itertools
@@ -24,6 +25,8 @@ from coflux.server.project.orchestrator import Orchestrator
 
 _connections = itertools.count(1)
 
+#: SE-3: pings both ways every 5 s; silent for 15 s is disconnected.
+PING_S, SILENT_S = 5.0, 15.0
 #: Close code for a peer that breaks the protocol (RFC 6455, 7.4.1).
 POLICY_VIOLATION = 1008
 
@@ -39,8 +42,11 @@ class AgentHandler(WebSocketHandler):
         self.incarnation = ""
         self.is_open = False
         self.outbox: list[wire.Instruction] = []
+        self.goodbye: wire.Goodbye | None = None
         self.received = 0
         self.acknowledged = 0
+        self.heard_at = 0.0
+        self.watch: asyncio.TimerHandle | None = None
 
     # --- opening and closing --------------------------------------------------------------------
 
@@ -57,6 +63,11 @@ class AgentHandler(WebSocketHandler):
         """Bytes of one frame."""
         return wire.MAX_FRAME
 
+    @property
+    def ping_interval(self) -> float:
+        """None by tornado, which gives up on a peer as soon as one answer is late."""
+        return 0.0
+
     async def get(self, *args: Any, **kwargs: Any) -> None:
         """Upgrade, for a session token that is in force."""
         token = self.request.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -68,8 +79,35 @@ class AgentHandler(WebSocketHandler):
         self.session = session
         await super().get(*args, **kwargs)
 
+    def open(self, *args: str, **kwargs: str) -> None:
+        """Connected; listen for signs of life from now on."""
+        self.heard_at = asyncio.get_running_loop().time()
+        self._tick()
+
+    def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() - self.heard_at > SILENT_S:
+            # Disconnected from now on: nobody may be there to take part in the closing.
+            self.on_close()
+            self.close()
+            return
+        try:
+            self.ping()
+        except WebSocketClosedError:
+            return
+        self.watch = loop.call_later(PING_S, self._tick)
+
+    def on_ping(self, data: bytes) -> None:
+        """The agent lives."""
+        self.heard_at = asyncio.get_running_loop().time()
+
+    def on_pong(self, data: bytes) -> None:
+        """The agent lives."""
+        self.heard_at = asyncio.get_running_loop().time()
+
     def on_message(self, frame: str | bytes) -> None:
         """One frame; anything malformed closes this connection only (LI-1)."""
+        self.heard_at = asyncio.get_running_loop().time()
         try:
             if isinstance(frame, str):
                 raise msgspec.DecodeError("frames are binary")
@@ -92,6 +130,8 @@ class AgentHandler(WebSocketHandler):
 
     def on_close(self) -> None:
         """The agent is gone, for now."""
+        if self.watch is not None:
+            self.watch.cancel()
         if self.is_open:
             self.is_open = False
             if self.orchestrator.connections.get(self.session) is self:
@@ -161,12 +201,15 @@ class AgentHandler(WebSocketHandler):
         """Put an instruction into the frame that goes out next."""
         if isinstance(effect, fx.Close):
             if effect.connection in (None, self.number):
-                self._part(wire.Goodbye(effect.reason, effect.final))
+                self.goodbye = wire.Goodbye(effect.reason, effect.final)
             return
         self.outbox.append(_instruction(self.orchestrator, effect))
 
     def deliver(self) -> None:
         """Send that frame."""
+        if self.goodbye is not None:
+            # Last, so that an agent that ends still gets its acknowledgement.
+            self.outbox.append(self.goodbye)
         if not self.outbox:
             return
         messages, self.outbox = self.outbox, []
@@ -174,6 +217,9 @@ class AgentHandler(WebSocketHandler):
             self.write_message(wire.encode(messages), binary=True)
         except WebSocketClosedError:
             return  # everything lost here is derived again at reconnect
+        if self.goodbye is not None:
+            self.goodbye = None
+            self.close()
 
 
 def session_of(orchestrator: Orchestrator, project: str, token: str) -> str | None:

@@ -26,9 +26,11 @@ from coflux.server.core.changes import Change
 from coflux.server.project.api import UnknownHandler, rules
 from coflux.server.project.calls import Project
 from coflux.server.project.orchestrator import Orchestrator
+from coflux.server.project.settings import limits_from
 
-#: SE-3: pings both ways every 5 s; silent for 15 s is disconnected.
-PING_S, SILENT_S = 5, 15
+#: Browsers are pinged as often, and disconnected when they do not answer in that time. (Agents
+#: have a rhythm of their own.)
+PING_S = 15
 #: Changes of the story told when a decision fails.
 STORY = 50
 
@@ -50,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 async def _serve(name: str, directory: Path, socket_path: str) -> None:
-    orchestrator = Orchestrator(directory)
+    orchestrator = Orchestrator(directory, limits_from(os.environ))
     orchestrator.on_failure = _die
     blobs = LocalBlobs(directory / "blobs")
     project = Project(name, directory, socket_path, orchestrator, blobs)
@@ -58,7 +60,6 @@ async def _serve(name: str, directory: Path, socket_path: str) -> None:
         rules(project),
         default_handler_class=UnknownHandler,
         websocket_ping_interval=PING_S,
-        websocket_ping_timeout=SILENT_S,
         log_function=lambda handler: None,
     )
     server = HTTPServer(application, max_body_size=MAX_BODY + 4096, max_buffer_size=2 * MAX_BODY)
