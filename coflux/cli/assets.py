@@ -54,15 +54,15 @@ def inspect(call: Invocation, id: str) -> None:
 @common
 def download(call: Invocation, id: str, to: Path, overwrite: bool) -> None:
     """Write the files of an asset below a directory."""
-    from coflux.client.download import download_asset
+    from coflux import assets as files
 
-    written = []
-    for path in download_asset(call.client, id, to, overwrite=overwrite):
-        written.append(str(path))
-        if not call.as_json:
-            click.echo(path)
+    client = call.client
+    written = files.download(client.asset_manifest(id), to, client.blobs, overwrite)
     if call.as_json:
-        emit({"asset": id, "files": written})
+        emit({"asset": id, "files": [str(path) for path in written]})
+        return
+    for path in written:
+        click.echo(path)
 
 
 def _total(asset: dict[str, Any]) -> int:

@@ -60,6 +60,11 @@ class Invocation:
 
         return Client(self.config)
 
+    def close(self) -> None:
+        """Close the client, if there has been one."""
+        if "client" in self.__dict__:
+            self.client.close()
+
 
 def common(function: C) -> C:
     """Give a command the common options; it gets an `Invocation` as its first argument."""
@@ -67,7 +72,11 @@ def common(function: C) -> C:
     @functools.wraps(function)
     def command(*args: Any, **kwargs: Any) -> Any:
         names = ("host", "token", "project", "environment", "as_json")
-        return function(Invocation(**{name: kwargs.pop(name) for name in names}), *args, **kwargs)
+        call = Invocation(**{name: kwargs.pop(name) for name in names})
+        try:
+            return function(call, *args, **kwargs)
+        finally:
+            call.close()
 
     decorated: Any = command
     for option in (

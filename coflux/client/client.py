@@ -66,6 +66,9 @@ class Client:
     def close(self) -> None:
         """Close idle connections; the client opens new ones when it is used again."""
         self.transport.close()
+        with self._lock:
+            if self._blobs is not None:
+                self._blobs.close()
 
     # --- runs ---------------------------------------------------------------------------------
 

@@ -69,7 +69,7 @@ def is_json(value: Any, depth: int = 0) -> bool:
     if kind in _SCALARS:
         return True
     if kind is int:
-        return -(1 << 63) <= value < 1 << 63
+        return bool(-(1 << 63) <= value < 1 << 63)
     if kind is float:
         return isinstance(value, float) and math.isfinite(value)
     if depth > _NESTING:

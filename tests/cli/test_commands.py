@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tarfile
@@ -446,6 +447,51 @@ def test_doctor_stops_at_a_token_that_is_refused(puppet: Puppet, coflux: Coflux)
 
 
 # --- files ------------------------------------------------------------------------------------
+
+
+def test_blobs_are_stored_and_fetched_by_their_hash(
+    puppet: Puppet, coflux: Coflux, bare: Path
+) -> None:
+    """AS-5"""
+    content = b"some bytes"
+    key = hashlib.sha256(content).hexdigest()
+    Path("in.bin").write_bytes(content)
+    puppet.on("HEAD", f"/blobs/{key}", (404, b""))
+    puppet.on("PUT", f"/blobs/{key}", (201, b""))
+    puppet.on("GET", f"/blobs/{key}", (200, content))
+    assert coflux("blobs", "put", "in.bin").out == f"{key}\n"
+    assert coflux("blobs", "get", key, "--to", "out.bin").code == 0
+    assert Path("out.bin").read_bytes() == content
+    assert coflux("blobs", "get", key, "--to", "out.bin").code == 2
+
+
+def test_an_asset_is_downloaded_and_overwrites_nothing_unasked(
+    puppet: Puppet, coflux: Coflux, bare: Path
+) -> None:
+    """AS-3"""
+    key = hashlib.sha256(b"row\n").hexdigest()
+    entries = [{"path": "a/b.csv", "blob": key, "size": 4, "mode": 420, "media_type": "text/csv"}]
+    asset = {"id": "A1", "name": "table", "entries": entries, "execution": "R1:1:1"}
+    puppet.on("GET", "/assets/A1", asset)
+    puppet.on("GET", "/assets", [asset])
+    puppet.on("GET", f"/blobs/{key}", (200, b"row\n"))
+    assert "A1     table  1      4 B   R1:1:1" in coflux("assets", "list", "R1").out
+    assert f"a/b.csv  4 B   text/csv  {key}" in coflux("assets", "inspect", "A1").out
+    assert coflux("assets", "download", "A1", "--to", "x").out == "x/a/b.csv\n"
+    assert Path("x/a/b.csv").read_bytes() == b"row\n"
+    again = coflux("assets", "download", "A1", "--to", "x")
+    assert again.code == 3
+    assert coflux("assets", "download", "A1", "--to", "x", "--overwrite").code == 0
+
+
+def test_an_asset_with_a_path_that_leads_out_writes_nothing(
+    puppet: Puppet, coflux: Coflux, bare: Path
+) -> None:
+    """AS-2"""
+    entries = [{"path": "../evil", "blob": "0" * 64, "size": 4, "mode": 420}]
+    puppet.on("GET", "/assets/A1", {"id": "A1", "name": None, "entries": entries})
+    assert coflux("assets", "download", "A1", "--to", "x").code == 3
+    assert list(bare.iterdir()) == []
 
 
 def test_a_backup_is_written_and_restored_elsewhere(
