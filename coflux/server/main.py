@@ -250,9 +250,9 @@ async def _serve(config: ServerConfig) -> None:
 @contextlib.contextmanager
 def _ended_by_signals(end: asyncio.Event) -> Iterator[None]:
     loop = asyncio.get_running_loop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    if threading.current_thread() is not threading.main_thread():
-        numbers = ()  # type: ignore[assignment]
+    # Only the main thread may; on another one the embedder says when to end.
+    is_main = threading.current_thread() is threading.main_thread()
+    numbers = (signal.SIGINT, signal.SIGTERM) if is_main else ()
     for number in numbers:
         loop.add_signal_handler(number, end.set)
     try:

@@ -145,16 +145,18 @@ class RouteHandler(Handler):
         super().write_error(status_code, **kwargs)
 
     async def prepare(self) -> None:
-        length = self.request.headers.get("Content-Length", "0")
+        header = self.request.headers.get("Content-Length", "0")
+        # Tornado refuses what is no number, after this.
+        length = int(header) if header.isascii() and header.isdigit() else 0
         self.request.connection.set_max_body_size(self.max_body + DRAIN)  # type: ignore[union-attr]
         try:
             await self._admit()
-            self._check_length(int(length) if length.isdigit() else 0)
+            self._check_length(length)
             await self.admitted()
         except (Refused, Unauthenticated, HTTPError) as refusal:
-            if length == "0" and "Transfer-Encoding" not in self.request.headers:
+            if length == 0 and "Transfer-Encoding" not in self.request.headers:
                 raise
-            if self.request.headers.get("Expect") or int(length or 0) > self.max_body + DRAIN:
+            if "Expect" in self.request.headers or length > self.max_body + DRAIN:
                 raise
             self._refusal = refusal
 
