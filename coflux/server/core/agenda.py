@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from typing import NamedTuple
 
-from coflux.server.core.entities import Execution, Session
+from coflux.server.core.entities import Execution, MemoKey, Session, Step
 from coflux.server.core.state import State
 from coflux.server.core.statuses import Status
 
@@ -41,17 +41,24 @@ class Lane:
     """Ready executions that the same sessions can run, in the order of SC-4.
 
     `groups` holds a heap of (due, order, id) for each (priority, root run); `heads` is a lazy heap
-    of (-priority, place, root): an entry may be older than the place of its run is now, and is
-    put right when it comes up.
+    of (-priority, place, root): the entry of a group is the one in `places`, all others are skipped
+    when they come up; and it may be lower than the group's place is now, never higher, and is put
+    right when it comes up.
     """
 
-    __slots__ = ("groups", "heads", "key", "size")
+    __slots__ = ("groups", "heads", "key", "places", "size")
 
     def __init__(self, key: LaneKey) -> None:
         self.key = key
         self.groups: dict[tuple[int, str], list[tuple[int, int, str]]] = {}
         self.heads: list[Head] = []
+        self.places: dict[tuple[int, str], int] = {}
         self.size = 0
+
+    def rank(self, priority: int, place: int, root: str) -> None:
+        """Let a group be found at this place."""
+        self.places[priority, root] = place
+        heapq.heappush(self.heads, (-priority, place, root))
 
 
 class Agenda:
@@ -67,6 +74,8 @@ class Agenda:
         self.clients: dict[int, Waiter] = {}
         #: Queued executions and the handles that hold them back.
         self.gated: dict[str, dict[str, None]] = {}
+        #: Executions whose key may have changed since their lookup; looked up again when ready.
+        self.rechecks: dict[str, None] = {}
         #: Queued executions held back because their environment is paused.
         self.paused: dict[str, dict[str, None]] = {}
         #: Queued executions that wait for an earlier attempt's process to be dead.
@@ -77,6 +86,10 @@ class Agenda:
         #: Environments in which something may have become assignable.
         self.stirred: dict[str, None] = {}
         self.eligible: dict[LaneKey, list[Session]] = {}
+        #: What an attempt with `reuse` may take, by the attempt (RR-4).
+        self.reusable: dict[str, dict[MemoKey, list[Step]]] = {}
+        #: Ended by a link that is not resolved, by run: those runs are not finished.
+        self.following: dict[str, dict[str, None]] = {}
 
     # --- time ----------------------------------------------------------------------------------
 
@@ -107,11 +120,23 @@ class Agenda:
             if not waiters:
                 del self.waiters[execution]
 
+    def follow(self, execution: Execution) -> None:
+        """Its run is not finished before its link is resolved."""
+        self.following.setdefault(execution.run.id, {})[execution.id] = None
+
+    def unfollow(self, execution: Execution) -> None:
+        """Its link is resolved, or leads elsewhere."""
+        followers = self.following.get(execution.run.id)
+        if followers is not None:
+            followers.pop(execution.id, None)
+            if not followers:
+                del self.following[execution.run.id]
+
     def move(self, state: State, execution: str) -> None:
-        """Waiters at an unresolved execution follow their handles, one of which leads elsewhere."""
+        """Waiters at an execution follow their handles, one of which leads elsewhere now."""
         for waiter in list(self.waiters.get(execution, {})):
             end_id = state.end_of(waiter.handle)[0]
-            if end_id != execution and waiter.kind != "follow":
+            if end_id != execution:
                 self.unwatch(execution, waiter)
                 self.watch(end_id, waiter)
 
@@ -125,8 +150,10 @@ class Agenda:
         group = lane.groups.setdefault((priority, root), [])
         heapq.heappush(group, (execution.due_at, execution.order, execution.id))
         lane.size += 1
-        if len(group) == 1:
-            heapq.heappush(lane.heads, (-priority, self.place(root, execution.due_at), root))
+        if group[0][2] == execution.id:  # the oldest now, so the run may come earlier
+            place = self.place(root, execution.due_at)
+            if lane.places.get((priority, root)) != place:
+                lane.rank(priority, place, root)
         self.stirred[key.environment] = None
 
     def place(self, root: str, due_at: int) -> int:
@@ -138,8 +165,9 @@ class Agenda:
         key = self.ready.pop(execution.id, None)
         if key is not None:
             self._shrink(self.lanes[key.environment][key])
-        self.gated.pop(execution.id, None)
         self.paused.get(execution.environment, {}).pop(execution.id, None)
+        self.rechecks.pop(execution.id, None)
+        self.reusable.pop(execution.id, None)
 
     def take(self, execution: Execution, now: int) -> None:
         """An execution from the front of its lane was assigned."""
@@ -158,16 +186,20 @@ class Agenda:
         while lane.heads:
             head = lane.heads[0]
             priority, place, root = -head[0], head[1], head[2]
-            group = lane.groups.get((priority, root), [])
+            if lane.places.get((priority, root)) != place:
+                heapq.heappop(lane.heads)
+                continue
+            group = lane.groups[priority, root]
             while group and self.ready.get(group[0][2]) != lane.key:
                 heapq.heappop(group)
             if not group:
                 heapq.heappop(lane.heads)
-                lane.groups.pop((priority, root), None)
+                del lane.groups[priority, root], lane.places[priority, root]
                 continue
             now_at = self.place(root, group[0][0])
             if now_at != place:
-                heapq.heapreplace(lane.heads, (-priority, now_at, root))
+                heapq.heappop(lane.heads)
+                lane.rank(priority, now_at, root)
                 continue
             return head, group[0][2]
         return None
@@ -177,3 +209,5 @@ class Agenda:
         for execution in executions.values():
             if execution.status is Status.QUEUED:
                 self.schedule(execution)
+                if execution.cache is not None:
+                    self.rechecks[execution.id] = None

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from coflux.server.core import waiting
 from coflux.server.core.changes import AssetRecorded, CheckpointSaved, Depended
 from coflux.server.core.effects import Confirm, GiveAsset
 from coflux.server.core.events import AssetPersisted, AssetRequested, CheckpointRequested
+from coflux.server.core.ownership import owned
 from coflux.server.core.turn import Turn
 
 
 def persisted(turn: Turn, event: AssetPersisted) -> None:
     """Running code stored files; equal content and entries give one id."""
-    execution = waiting.owned(turn, event.to)
+    execution = owned(turn, event.to)
     if execution is None:
         return
     asset = turn.state.asset_ids.get(event.digest) or turn.source.id("A")
-    turn.record(AssetRecorded(asset, event.digest, event.manifest, execution.id, turn.now))
+    if asset not in execution.assets:
+        turn.record(AssetRecorded(asset, event.digest, event.manifest, execution.id, turn.now))
     turn.send(GiveAsset(event.to, asset))
 
 
 def requested(turn: Turn, event: AssetRequested) -> None:
     """Running code wants the files of an asset."""
-    execution = waiting.owned(turn, event.to)
+    execution = owned(turn, event.to)
     if execution is None:
         return
     asset = turn.state.assets.get(event.asset)
@@ -35,7 +36,9 @@ def requested(turn: Turn, event: AssetRequested) -> None:
 
 def checkpoint_requested(turn: Turn, event: CheckpointRequested) -> None:
     """Running code stores what later attempts start with (RC-5)."""
-    execution = waiting.owned(turn, event.to)
-    if execution is not None:
-        turn.record(CheckpointSaved(execution.id, event.arguments, turn.now))
-        turn.send(Confirm(event.to))
+    execution = owned(turn, event.to)
+    if execution is None:
+        return
+    if event.to.key not in execution.checkpoint_keys:  # sent again, it must not become the newest
+        turn.record(CheckpointSaved(execution.id, event.arguments, turn.now, event.to.key))
+    turn.send(Confirm(event.to))

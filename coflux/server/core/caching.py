@@ -6,8 +6,17 @@ a lookup is due (`scheduling`).
 
 from __future__ import annotations
 
-from coflux.model import Abandoned, Cached, Cancelled, Crashed, Result, Returned, TimedOut
-from coflux.server.core import results
+from coflux.model import (
+    Abandoned,
+    Cached,
+    Cancelled,
+    Crashed,
+    Result,
+    Returned,
+    TimedOut,
+    target_id,
+)
+from coflux.server.core import circles, results
 from coflux.server.core.agenda import Waiter
 from coflux.server.core.changes import CacheChecked, CacheForgotten
 from coflux.server.core.effects import Confirm
@@ -17,6 +26,8 @@ from coflux.server.core.keys import Key, cache_key
 from coflux.server.core.statuses import Status
 from coflux.server.core.turn import Turn
 
+#: Origins of attempts that look up (ST-3).
+LOOKING = ("submit", "relink")
 #: Outcomes of a leader that are not its followers' (CA-9).
 BREAKING = (Cancelled, Abandoned, Crashed, TimedOut)
 
@@ -29,7 +40,11 @@ def check(turn: Turn, execution: Execution, again: bool = False) -> bool:
     if key.digest is None:
         _explain(turn, execution, key, "not cached", detail=key.problem)
         return False
-    if not _may_look(execution):
+    if execution.step.number == 1 and execution.run.parent is not None:
+        # The initial step of a spawned run: the spawning step has done the lookup (SU-5).
+        _explain(turn, execution, key, "not looked up", detail="spawned")
+        return False
+    if execution.origin not in LOOKING:
         _explain(turn, execution, key, "not looked up", detail=execution.origin)
         return False
     entry = _find(turn, execution, key.digest)
@@ -43,6 +58,7 @@ def check(turn: Turn, execution: Execution, again: bool = False) -> bool:
 
 def settle_follower(turn: Turn, follower: Execution, result: Result | None) -> None:
     """A leader ended for good: keep the link, or break it (CA-9)."""
+    turn.agenda.unfollow(follower)
     if isinstance(result, BREAKING) and follower.link_successor is None:
         results.relink(turn, follower)
 
@@ -53,6 +69,7 @@ def follow(turn: Turn, follower: Execution, leader: str) -> None:
     if end is None:
         return
     if end.result is None:
+        turn.agenda.follow(follower)
         turn.agenda.watch(end_id, Waiter("follow", follower.id, 0, leader))
     else:
         settle_follower(turn, follower, end.result)
@@ -62,21 +79,26 @@ def forget(turn: Turn, event: CacheForgetRequested) -> None:
     """Mark entries as unusable from now on (CA-13)."""
     found = [
         id
-        for entries in turn.state.cache.values()
-        for id, entry in entries.items()
-        if entry.environment == event.environment and _is_meant(event, entry)
+        for id, entry in turn.state.entries.items()
+        if entry.environment == event.environment and _is_meant(turn, event, entry)
     ]
     if found:
         turn.record(CacheForgotten(tuple(found), event.to.by, turn.now))
     turn.send(Confirm(event.to, {"forgotten": found}))
 
 
-def _is_meant(event: CacheForgetRequested, entry: CacheEntry) -> bool:
+def _is_meant(turn: Turn, event: CacheForgetRequested, entry: CacheEntry) -> bool:
     if event.execution is not None:
         return entry.execution == event.execution or entry.execution.startswith(
             event.execution + ":"
         )
-    return event.target is None or entry.namespace == event.target.replace("/", ":")
+    if event.target is None or entry.namespace == event.target.replace("/", ":"):
+        return True
+    execution = turn.state.executions.get(entry.execution)
+    if execution is None:
+        return False
+    submission = execution.step.submission
+    return event.target == target_id(submission.repository, submission.target)
 
 
 def _has_cache(execution: Execution) -> bool:
@@ -84,21 +106,12 @@ def _has_cache(execution: Execution) -> bool:
     return submission.options.cache is not None and submission.type != "sensor"
 
 
-def _may_look(execution: Execution) -> bool:
-    # A spawned run's initial step records its key; the spawning step has done the lookup (SU-5).
-    if execution.step.number == 1 and execution.run.parent is not None:
-        return False
-    return execution.origin in ("submit", "relink")
-
-
 def _find(turn: Turn, seeker: Execution, key: bytes) -> CacheEntry | None:
-    found = [
-        entry
+    newest = [
+        next((e for e in turn.state.cached(environment, key) if _serves(turn, seeker, e)), None)
         for environment in turn.state.lineage(seeker.environment)
-        for entry in turn.state.cached(environment, key)
-        if _serves(turn, seeker, entry)
     ]
-    return max(found, key=lambda entry: entry.order, default=None)
+    return max((e for e in newest if e is not None), key=lambda e: e.order, default=None)
 
 
 def _serves(turn: Turn, seeker: Execution, entry: CacheEntry) -> bool:
@@ -118,7 +131,10 @@ def _is_pending_for(turn: Turn, seeker: Execution, entry: CacheEntry) -> bool:
         return False
     if not turn.state.is_active(leader.environment):
         return False
-    return leader.status is not Status.QUEUED or leader.due_at <= seeker.due_at
+    if leader.status is Status.QUEUED and leader.due_at > seeker.due_at:
+        return False
+    # A leader that waits for the seeker would never end (WA-11).
+    return not circles.closed_by(turn.state, seeker.id, (leader.id,))
 
 
 def _explain(

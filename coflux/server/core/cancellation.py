@@ -8,21 +8,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from coflux.model import Cached, Cancelled, Deferred, Spawned
-from coflux.server.core import results, waiting
+from coflux.server.core import results
 from coflux.server.core.changes import ExecutionCreated, LinkSucceeded
 from coflux.server.core.effects import Confirm
-from coflux.server.core.entities import Execution, Run, Step, attempts
+from coflux.server.core.entities import Execution, Step, attempts
 from coflux.server.core.events import CancelRequested, Code
+from coflux.server.core.ids import parse
+from coflux.server.core.ownership import owned
+from coflux.server.core.state import State
 from coflux.server.core.turn import Turn
 
+#: Cause of what a select cancels because another handle was resolved first.
+LOST = "another won the select"
 #: A step as seen from one environment.
 Place = tuple[str, str]
 
 
 def requested(turn: Turn, event: CancelRequested) -> None:
     """Somebody wants something cancelled."""
-    by = event.to.by if not isinstance(event.to, Code) else event.to.execution
-    requester = waiting.owned(turn, event.to) if isinstance(event.to, Code) else None
+    requester = owned(turn, event.to) if isinstance(event.to, Code) else None
     if isinstance(event.to, Code) and requester is None:
         return
     named: list[Execution] = []
@@ -34,20 +38,67 @@ def requested(turn: Turn, event: CancelRequested) -> None:
         named += found
     covered = cover(turn, named)
     allowed = (requester.environment,) if requester is not None else event.allowed
-    forbidden = next((e for e in covered if allowed and e.environment not in allowed), None)
+    forbidden = _first_outside(covered, allowed)
     if forbidden is not None:
         turn.refuse(event.to, "forbidden", f"{forbidden.id} may not be cancelled from here")
         return
+    by = event.to.execution if isinstance(event.to, Code) else event.to.by
     cancel(turn, covered, by, "requested")
     turn.send(Confirm(event.to, {"cancelled": [e.id for e in covered]}))
 
 
 def cover(turn: Turn, named: Iterable[Execution], spare_memos: bool = False) -> list[Execution]:
     """Every unfinished execution that goes with those named (CN-2, CN-3), in order."""
-    places: dict[Place, Step] = {}
-    todo = [(e.step, e.environment) for e in named]
-    while todo:
-        step, environment = todo.pop(0)
+    return _cover(turn, [(e.step, e.environment) for e in named], {}, spare_memos)
+
+
+def cancel(turn: Turn, executions: Iterable[Execution], by: str, cause: str) -> None:
+    """End them all in this commit, without successors (CN-4, CN-5)."""
+    found = [e for e in executions if _can_be_cancelled(turn, e)]
+    # Followers first: the end of a leader among them must not start them anew (CA-9).
+    for execution in found:
+        if execution.result is not None:
+            _cancel_link(turn, execution, by, cause)
+    for execution in found:
+        if execution.result is None:
+            results.stop(turn, execution, Cancelled(by, cause), by=by)
+
+
+def cancel_descendants(
+    turn: Turn, execution: Execution, by: str, cause: str, spare_memos: bool = False
+) -> None:
+    """What a parent takes with it (TO-3, RR-2)."""
+    step, environment = execution.step, execution.environment
+    places = {(step.id, environment): step}
+    below = _below(turn, step, environment, places, spare_memos)
+    covered = _cover(turn, below, places, spare_memos)
+    cancel(turn, [e for e in covered if e.step is not step], by, cause)
+
+
+def cancel_others(turn: Turn, execution: Execution, handles: Iterable[str], winner: str) -> None:
+    """The losers of a select, as far as its execution may cancel them (WA-7, CN-6)."""
+    for handle in handles:
+        loser = turn.state.executions.get(handle)
+        if handle == winner or loser is None or turn.state.is_resolved(handle):
+            continue
+        covered = cover(turn, _chain(loser))
+        if _first_outside(covered, (execution.environment,)) is None:
+            cancel(turn, covered, execution.id, LOST)
+
+
+def is_loser(state: State, execution: Execution, handle: str) -> bool:
+    """Whether a select of this step has cancelled what a handle leads to."""
+    end = state.end_of(handle)[1]
+    result = end.result if end is not None else None
+    if not isinstance(result, Cancelled) or result.cause != LOST:
+        return False
+    return result.by.rpartition(":")[0] == execution.step.id
+
+
+def _cover(
+    turn: Turn, todo: list[tuple[Step, str]], places: dict[Place, Step], spare_memos: bool
+) -> list[Execution]:
+    for step, environment in todo:  # grows while it is gone through
         if (step.id, environment) in places:
             continue
         places[step.id, environment] = step
@@ -60,49 +111,38 @@ def cover(turn: Turn, named: Iterable[Execution], spare_memos: bool = False) -> 
     ]
 
 
-def cancel(turn: Turn, executions: Iterable[Execution], by: str, cause: str) -> None:
-    """End them all in this commit, without successors (CN-4, CN-5)."""
-    for execution in executions:
-        if execution.result is None:
-            results.stop(turn, execution, Cancelled(by, cause), by=by)
-        elif _can_be_cancelled(turn, execution):
-            _cancel_link(turn, execution, by, cause)
-
-
-def cancel_descendants(
-    turn: Turn, execution: Execution, by: str, cause: str, spare_memos: bool = False
-) -> None:
-    """What a parent takes with it (TO-3, RR-2)."""
-    below = _below(turn, execution.step, execution.environment, {}, spare_memos)
-    found = [step.latest(environment) for step, environment in below]
-    covered = cover(turn, [e for e in found if e is not None], spare_memos)
-    cancel(turn, [e for e in covered if e.step is not execution.step], by, cause)
-
-
 def _named(turn: Turn, id: str, environment_name: str | None) -> list[Execution] | None:
-    """What an id stands for (CN-1)."""
-    run_id, _, rest = id.partition(":")
-    run = turn.state.runs.get(run_id)
-    if run is None:
+    """What an id stands for (CN-1), or None when there is no such thing."""
+    parts = parse(id)
+    run = turn.state.runs.get(parts.run) if parts is not None else None
+    if parts is None or run is None:
         return None
-    if not rest:
-        return _of_run(turn, run, environment_name)
-    number, _, attempt = rest.partition(":")
-    step = run.steps.get(int(number)) if number.isdigit() else None
-    if step is None or (attempt and not _has_attempt(step, attempt)):
+    step = run.steps.get(parts.step) if parts.step is not None else None
+    if parts.step is not None and step is None:
         return None
-    if not attempt:
-        return step.executions
-    return [e for e in step.executions if e.environment == step.executions[
-        int(attempt) - 1].environment]  # fmt: skip
-
-
-def _of_run(turn: Turn, run: Run, environment_name: str | None) -> list[Execution]:
-    everything = list(attempts(run))
+    if step is not None and parts.attempt is not None:
+        is_there = parts.attempt <= len(step.executions)
+        return _chain(step.executions[parts.attempt - 1]) if is_there else None
+    everything = list(attempts(run)) if step is None else list(step.executions)
     if environment_name is None:
         return everything
-    found = turn.state.environment_named(environment_name)
-    return [e for e in everything if found is not None and e.environment == found.id]
+    environment = turn.state.environment_named(environment_name)
+    if environment is None:
+        return None
+    return [e for e in everything if e.environment == environment.id]
+
+
+def _chain(execution: Execution) -> list[Execution]:
+    """All attempts of its step in its environment: the live end of its chain is among them."""
+    return [e for e in execution.step.executions if e.environment == execution.environment]
+
+
+def _first_outside(
+    executions: Iterable[Execution], environments: tuple[str, ...] | None
+) -> Execution | None:
+    if environments is None:
+        return None
+    return next((e for e in executions if e.environment not in environments), None)
 
 
 def _below(
@@ -116,7 +156,7 @@ def _below(
             child = turn.state.executions.get(child_id)
             if child is None or child.environment != environment:
                 continue
-            if _is_shared(turn, child.step, environment, step, places):
+            if _is_shared(turn, child.step, places):
                 continue
             if spare_memos and child.step.memo_key is not None:
                 continue
@@ -133,15 +173,11 @@ def _spawned(turn: Turn, execution: Execution) -> Execution | None:
     return turn.state.executions.get(execution.result.execution)
 
 
-def _is_shared(
-    turn: Turn, child: Step, environment: str, covered: Step, places: dict[Place, Step]
-) -> bool:
+def _is_shared(turn: Turn, child: Step, places: dict[Place, Step]) -> bool:
     """Whether an unfinished chain outside what is covered also has it as a child (CN-3)."""
     for parent_id in child.parents:
         parent = turn.state.executions.get(parent_id)
-        if parent is None or parent.step is covered:
-            continue
-        if (parent.step.id, parent.environment) in places:
+        if parent is None or (parent.step.id, parent.environment) in places:
             continue
         if not turn.state.is_resolved(parent.id):
             return True
@@ -168,9 +204,6 @@ def _cancel_link(turn: Turn, execution: Execution, by: str, cause: str) -> None:
     old_end = turn.state.end_of(execution.id)[0]
     turn.record(attempt)
     turn.record(LinkSucceeded(execution.id, attempt.execution, turn.now))
+    turn.agenda.unfollow(execution)
     turn.agenda.move(turn.state, old_end)
     results.end(turn, turn.state.executions[attempt.execution], Cancelled(by, cause), by=by)
-
-
-def _has_attempt(step: Step, attempt: str) -> bool:
-    return attempt.isdigit() and 1 <= int(attempt) <= len(step.executions)

@@ -79,6 +79,7 @@ class Connected(Change, tag="connected"):
     session: str
     hello: SessionConnected | None
     lost_at: int | None = None
+    at: int = 0
 
 
 class Announced(Change, tag="announced"):
@@ -180,6 +181,8 @@ class ExecutionCreated(Change, tag="execution"):
     #: What it waits for before it is ready (resume), and whether the first is enough.
     gate: tuple[str, ...] = ()
     gate_first: bool = False
+    #: The first one to be resolved has the others cancelled (WA-7).
+    gate_cancel: bool = False
     #: The identity of the code that must run it (RR-3).
     code: str | None = None
     #: The attempt whose children's values it may take (RR-4).
@@ -247,7 +250,10 @@ class Depended(Change, tag="depended"):
 
 
 class ResultRecorded(Change, tag="result"):
-    """It ended (RS-1). `successor`: the attempt that goes on; `process`: none, stopping or gone."""
+    """It ended (RS-1). `successor`: the attempt that goes on; `process`: none, stopping or gone.
+
+    `frees`: its slot is free although its process is not known to be dead (ST-5).
+    """
 
     execution: str
     result: Result
@@ -256,6 +262,7 @@ class ResultRecorded(Change, tag="result"):
     process: str = "gone"
     by: str = ""
     reason: str = ""
+    frees: bool = False
 
 
 class LinkSucceeded(Change, tag="link"):
@@ -289,6 +296,8 @@ class CheckpointSaved(Change, tag="checkpoint"):
     execution: str
     arguments: dict[str, Value]
     at: int
+    #: Key of the request that stored it (SU-10).
+    request: int | None = None
 
 
 class RunFinished(Change, tag="finished"):

@@ -40,9 +40,9 @@ class Session:
     """An agent's identity; connected while `connection` is set."""
 
     __slots__ = (
-        "accepts", "blocked", "concurrency", "connection", "draining", "environment", "failures",
-        "generic", "held", "host", "id", "incarnation", "lost_at", "pid", "provides", "python",
-        "resuming", "targets", "token_hash", "unacknowledged",
+        "accepts", "blocked", "concurrency", "connected_at", "connection", "draining",
+        "environment", "failures", "generic", "held", "host", "id", "incarnation", "lost_at", "pid",
+        "provides", "python", "resuming", "targets", "token_hash", "unacknowledged",
     )  # fmt: skip
 
     def __init__(self, id: str, environment: str, token_hash: bytes, lost_at: int) -> None:
@@ -53,6 +53,9 @@ class Session:
         self.connection: int | None = None
         #: When it is given up, unless it connects before; None while connected.
         self.lost_at: int | None = lost_at
+        #: When the present or last connection began.
+        self.connected_at = 0
+        #: Takes no new work; so until another agent process takes the session.
         self.draining = False
         self.concurrency = 1
         self.provides: dict[str, tuple[str, ...]] = {}
@@ -67,7 +70,7 @@ class Session:
         self.failures: dict[str, str] = {}
         #: Everything of it whose process may be alive: assigned, running, waiting or stopping.
         self.held: dict[str, Execution] = {}
-        #: Those of `held` that are waiting and so hold no slot.
+        #: Those of `held` without a slot: waiting, or leaving after the agent reported an outcome.
         self.blocked: dict[str, Execution] = {}
         #: Waiting executions whose last wait can be answered once a slot is free (WA-9), in order.
         self.resuming: dict[str, None] = {}
@@ -84,12 +87,16 @@ class Session:
         """Whether a slot is free and an agent there to use it."""
         return self.connection is not None and self.used < self.concurrency
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether more slots are in use than there are (after a restart, or a smaller agent)."""
+        return self.used > self.concurrency
+
     def describe(self, hello: SessionConnected) -> None:
         """Take over what the agent says of itself."""
         self.concurrency, self.generic = hello.concurrency, hello.generic
         self.provides, self.accepts = hello.provides, hello.accepts
         self.python, self.host, self.pid = hello.python, hello.host, hello.pid
-        self.draining = False
         self.host_repositories(hello.repositories)
 
     def host_repositories(self, repositories: tuple[Repository, ...]) -> None:
@@ -98,13 +105,17 @@ class Session:
         self.failures = {r.name: r.failure for r in repositories if r.failure is not None}
 
 
+#: A memo key without references, and what those of the call lead to.
+MemoKey = tuple[bytes, tuple[str, ...]]
+
+
 class Run:
     """One submission and its tree of steps."""
 
     __slots__ = (
         "by", "created_at", "environment", "fingerprint", "id", "idempotency_key", "memo",
         "memos", "parent", "pins", "priority", "repository", "requires", "root", "status",
-        "steps", "target", "unfinished",
+        "steps", "stopping", "target", "unfinished",
     )  # fmt: skip
 
     def __init__(self, id: str, environment: str, repository: str, target: str, at: int) -> None:
@@ -124,8 +135,10 @@ class Run:
         self.steps: dict[int, Step] = {}
         #: All and only executions of the run that have no result.
         self.unfinished: dict[str, Execution] = {}
-        #: Steps by memo key without references, oldest first.
-        self.memos: dict[bytes, list[Step]] = {}
+        #: Ended executions whose process may still be alive.
+        self.stopping: dict[str, Execution] = {}
+        #: Steps by memo key as references lead now, oldest first.
+        self.memos: dict[MemoKey, dict[str, Step]] = {}
         #: Status it finished with; None while it is not finished.
         self.status: str | None = None
         #: Links and dependencies of other runs that lead here keep it in memory.
@@ -136,8 +149,8 @@ class Step:
     """One call in a run: immutable arguments and options, and its attempts."""
 
     __slots__ = (
-        "arguments_note", "checkpoints", "created_at", "executions", "memo_key", "number",
-        "parent", "parents", "run", "submission",
+        "arguments_note", "checkpoints", "created_at", "executions", "memo_key", "memo_place",
+        "number", "parent", "parents", "run", "stopping", "submission",
     )  # fmt: skip
 
     def __init__(self, run: Run, number: int, submission: Submission, parent: str | None) -> None:
@@ -146,10 +159,15 @@ class Step:
         self.submission = submission
         self.parent = parent
         #: Every execution that has it as a child, the maker first.
-        self.parents: list[str] = [parent] if parent else []
+        self.parents: dict[str, None] = {parent: None} if parent else {}
         #: Attempts in order; attempt n is at n - 1.
         self.executions: list[Execution] = []
+        #: Ended attempts whose process may still be alive.
+        self.stopping: dict[str, Execution] = {}
+        #: Memo key without references; None = not memoised.
         self.memo_key: bytes | None = None
+        #: Where it stands in the run's `memos`.
+        self.memo_place: MemoKey | None = None
         self.arguments_note: str | None = None
         self.created_at = 0
         #: (attempt, arguments), oldest first.
@@ -173,7 +191,7 @@ class Wait:
     """A wait of running code that has not been answered."""
 
     __slots__ = ("cancel_remaining", "deadline", "executions", "expired", "first", "handles",
-                 "is_done", "key", "left", "suspend")  # fmt: skip
+                 "is_done", "key", "left", "suspend", "winner")  # fmt: skip
 
     def __init__(self, key: int, handles: tuple[str, ...]) -> None:
         self.key = key
@@ -186,6 +204,8 @@ class Wait:
         self.is_done = False
         self.expired = False
         self.cancel_remaining = False
+        #: With `first`: the handle that was resolved first (WA-7).
+        self.winner: str | None = None
         self.deadline: int | None = None
         #: Set when it belongs to a submission that waits.
         self.executions: tuple[str, ...] = ()
@@ -195,11 +215,12 @@ class Execution:
     """One attempt at a step in one environment."""
 
     __slots__ = (
-        "assigned_at", "assigned_to", "attempt", "by", "cache", "children", "code", "created_at",
-        "dependencies", "due_at", "ended_at", "environment", "fresh", "gate", "gate_first",
-        "groups", "id", "link_successor", "order", "origin", "predecessor", "process", "reason",
-        "requests", "required_code", "result", "retries_used", "reuse", "started_at", "status",
-        "step", "successor", "waits",
+        "assets", "assigned_at", "assigned_to", "attempt", "by", "cache", "checkpoint_keys",
+        "children", "code", "created_at", "dependencies", "due_at", "ended_at", "environment",
+        "expired", "fresh", "gate", "gate_cancel", "gate_first", "groups", "id", "link_successor",
+        "order", "origin", "pinned", "predecessor", "process", "reason", "requests",
+        "required_code", "result", "retries_used", "reuse", "started_at", "status", "step",
+        "successor", "waits",
     )  # fmt: skip
 
     def __init__(self, step: Step, attempt: int, environment: str, at: int) -> None:
@@ -218,6 +239,7 @@ class Execution:
         self.retries_used = 0
         self.gate: tuple[str, ...] = ()
         self.gate_first = False
+        self.gate_cancel = False
         self.required_code: str | None = None
         self.reuse: str | None = None
         self.code: str | None = None
@@ -228,6 +250,8 @@ class Execution:
         self.result: Result | None = None
         self.successor: str | None = None
         self.link_successor: str | None = None
+        #: The family that its link keeps in memory.
+        self.pinned: str | None = None
         self.by = ""
         self.reason = ""
         self.cache: CacheNote | None = None
@@ -237,8 +261,14 @@ class Execution:
         #: What each submission request made: key -> executions (SU-10).
         self.requests: dict[int, list[str]] = {}
         self.dependencies: dict[str, None] = {}
+        #: Assets it persisted.
+        self.assets: dict[str, None] = {}
+        #: Requests that stored a checkpoint (SU-10).
+        self.checkpoint_keys: dict[int, None] = {}
         #: Open waits by request key.
         self.waits: dict[int, Wait] = {}
+        #: Waits whose time was up: asked again, the answer is the same (SU-10).
+        self.expired: dict[int, None] = {}
         #: Children that were resolved and not yet told to it.
         self.fresh: dict[str, None] = {}
 

@@ -17,6 +17,7 @@ from coflux.server.core.events import (
 from coflux.server.core.submission import find_environment
 from coflux.server.core.turn import Turn
 
+STATES = ("active", "paused", "archived")
 _NAME = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
 
 
@@ -27,7 +28,7 @@ def created(turn: Turn, event: EnvironmentRequested) -> None:
     base = None
     if event.base is not None:
         found = find_environment(turn, event.to, event.base)
-        if found is None or not _is_shallow(turn, event.to, found):
+        if found is None or not _is_shallow(turn, event.to, found, 1):
             return
         base = found.id
     id = turn.source.id("E")
@@ -60,6 +61,10 @@ def state_requested(turn: Turn, event: EnvironmentStateRequested) -> None:
     """Pause, resume or archive (ST-2, EV-4, EV-5)."""
     environment = _find(turn, event.to, event.environment)
     if environment is None:
+        return
+    if event.state not in STATES:
+        message = f"an environment can be {', '.join(STATES)}, not {event.state!r}"
+        turn.refuse(event.to, "invalid", message, "state")
         return
     if event.state == "archived" and not _archive(turn, event.to, environment):
         return
@@ -122,11 +127,17 @@ def _is_base_allowed(turn: Turn, to: Caller, environment: Environment, base: Env
         message = f"{base.name!r} cannot be the base of {environment.name!r}: that closes a circle"
         turn.refuse(to, "conflict", f"{message} ({chain})", "base")
         return False
-    return _is_shallow(turn, to, base)
+    return _is_shallow(turn, to, base, _height(turn, environment.id))
 
 
-def _is_shallow(turn: Turn, to: Caller, base: Environment) -> bool:
-    if len(turn.state.lineage(base.id)) < turn.limits.base_depth:
+def _height(turn: Turn, environment: str) -> int:
+    """Levels from an environment down to the deepest that is based on it."""
+    lines = [turn.state.lineage(id) for id in turn.state.environments]
+    return max(line.index(environment) + 1 for line in lines if environment in line)
+
+
+def _is_shallow(turn: Turn, to: Caller, base: Environment, levels: int) -> bool:
+    if len(turn.state.lineage(base.id)) + levels <= turn.limits.base_depth:
         return True
     turn.refuse(to, "invalid", f"bases are at most {turn.limits.base_depth} deep", "base")
     return False

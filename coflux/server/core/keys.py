@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from coflux.model import Reference, Submission, Value, content_hash, digest
-from coflux.server.core.state import State
+from coflux.model import Submission, Value, content_hash, digest
+from coflux.server.core.entities import MemoKey
+from coflux.server.core.state import State, memo_references
 
 #: Changes whenever the way a key is made changes, so that old keys cannot match by accident.
 FORMAT = b"coflux-key-1"
@@ -23,8 +24,6 @@ class Key:
     parts: dict[str, bytes] = field(default_factory=dict)
     #: "argument x of type T cannot be keyed".
     problem: str = ""
-    #: A handle in it was not resolved, so it is worth asking again when ready (CA-5).
-    is_provisional: bool = False
 
 
 def cache_key(state: State, submission: Submission) -> Key:
@@ -48,29 +47,14 @@ def memo_shape(submission: Submission) -> tuple[bytes | None, str]:
         content = _content(submission.arguments[name], isinstance(memo, tuple))
         if content is None:
             return None, _problem(name, submission.arguments[name])
-        hashes += [name.encode(), content]
+        hashes.append(content)
     target = f"{submission.repository}:{submission.target}"
     return digest(FORMAT, b"memo", target.encode(), *hashes), ""
 
 
-def same_references(state: State, one: Submission, other: Submission) -> bool:
-    """Whether the references of two calls of one memo shape lead to the same things now."""
-    memo = one.options.memo
-    params = memo if isinstance(memo, tuple) else tuple(one.arguments)
-    return all(
-        [identity(state, r) for r in one.arguments[name].references]
-        == [identity(state, r) for r in other.arguments[name].references]
-        for name in params
-    )
-
-
-def identity(state: State, reference: Reference) -> str:
-    """What a reference counts as in a key (CA-3)."""
-    if reference.kind == "execution":
-        return state.end_of(reference.id)[0]
-    if reference.kind == "asset" and reference.id in state.assets:
-        return state.assets[reference.id].digest
-    return reference.id
+def memo_place(state: State, submission: Submission, shape: bytes) -> MemoKey:
+    """The memo key with what references lead to now."""
+    return shape, tuple(state.identity(r) for r in memo_references(submission))
 
 
 def _finish(state: State, submission: Submission, params: tuple[str, ...] | None, key: Key) -> Key:
@@ -81,7 +65,6 @@ def _finish(state: State, submission: Submission, params: tuple[str, ...] | None
             key.problem = _problem(name, value)
             return key
         key.parts[f"parameter {name}"] = _part(state, value, content)
-        key.is_provisional = key.is_provisional or _is_provisional(state, value)
     # Parameter names do not count (CA-2): only the values, in order.
     key.digest = digest(FORMAT, key.namespace.encode(), *_flat(key.parts))
     return key
@@ -102,12 +85,8 @@ def _content(value: Value, is_named: bool) -> bytes | None:
 def _part(state: State, value: Value, content: bytes) -> bytes:
     if not value.references:
         return digest(content)
-    identities = [f"{r.kind}:{identity(state, r)}".encode() for r in value.references]
+    identities = [f"{r.kind}:{state.identity(r)}".encode() for r in value.references]
     return digest(content, *identities)
-
-
-def _is_provisional(state: State, value: Value) -> bool:
-    return any(r.kind == "execution" and not state.is_resolved(r.id) for r in value.references)
 
 
 def _problem(name: str, value: Value) -> str:

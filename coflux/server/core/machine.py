@@ -17,12 +17,14 @@ from coflux.server.core import (
     cancellation,
     environments,
     manifests,
+    outcomes,
     reruns,
     results,
     scheduling,
     sessions,
     settling,
     submission,
+    timeouts,
     waiting,
 )
 from coflux.server.core import events as e
@@ -81,8 +83,6 @@ class Machine:
         run = self.state.runs[run_id]
         self.agenda.requeue_all(run.unfinished)
         for execution in attempts(run):
-            if execution.assigned_to is not None and execution.result is None:
-                self.agenda.at(turn.now, "attempt", execution.id)
             if execution.result is not None and execution.link_successor is None:
                 following = self.state.next_of(execution)
                 if execution.successor is None and following is not None:
@@ -104,10 +104,8 @@ class Machine:
 
     def is_evictable(self, root: str) -> bool:
         """Whether a family of runs is finished and nothing in memory leads to it."""
-        return all(
-            self.state.runs[id].status is not None and self.state.runs[id].pins <= 0
-            for id in self.state.families.get(root, {})
-        )
+        family = [self.state.runs[id] for id in self.state.families.get(root, {})]
+        return all(r.status is not None and r.pins <= 0 and not r.stopping for r in family)
 
     def evict(self, root: str) -> None:
         """Forget a finished family; the store has it, and it is read again when named."""
@@ -121,11 +119,12 @@ def _look_after(turn: Turn) -> None:
     while True:
         settling.settle(turn)
         scheduling.take_due(turn)
-        if not turn.ended:
-            break
-    if turn.agenda.stirred:
+        if turn.ended:
+            continue
+        if not turn.agenda.stirred:
+            return
+        # After all that has ended: waiting executions come before new work (T10).
         scheduling.assign(turn)
-        settling.settle(turn)
 
 
 def _take_deadlines(turn: Turn) -> None:
@@ -135,7 +134,7 @@ def _take_deadlines(turn: Turn) -> None:
         if kind == "session":
             sessions.expired(turn, id)
         elif kind == "attempt":
-            sessions.watch_attempt(turn, id)
+            timeouts.watch(turn, id)
         else:
             execution = turn.state.executions.get(id)
             if execution is not None:
@@ -150,7 +149,7 @@ def _named(event: e.Event) -> list[str]:
         submissions = (event.submission,)
     elif isinstance(event, e.StepsRequested):
         submissions = event.submissions
-    elif isinstance(event, e.WaitRequested):
+    elif isinstance(event, e.WaitRequested | e.DependenciesReported):
         ids += event.handles
     elif isinstance(event, e.CancelRequested):
         ids += event.ids
@@ -198,7 +197,7 @@ _RULES: dict[type[Any], Callable[[Turn, Any], None]] = {
     e.TargetsAnnounced: sessions.announced,
     e.AssignmentAcknowledged: sessions.acknowledged,
     e.ExecutionStarted: sessions.started,
-    e.OutcomeReported: results.reported,
+    e.OutcomeReported: outcomes.reported,
     e.ProcessDied: results.process_died,
     e.CodeReported: sessions.code_reported,
     e.StepsRequested: submission.steps_requested,

@@ -38,6 +38,10 @@ def registered(turn: Turn, event: ManifestsRegistered) -> None:
 def _problem(limits: Limits, repository: str, definitions: tuple[Definition, ...]) -> str:
     if not _REPOSITORY.fullmatch(repository) or len(repository) > limits.name:
         return f"{repository!r} is not a repository name (a dotted Python identifier)"
+    names = [definition.name for definition in definitions]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        return f"{repository}/{twice} is given twice"
     for definition in definitions:
         name = definition.name
         if not name.isidentifier() or len(name) > limits.name:

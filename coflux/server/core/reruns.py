@@ -6,12 +6,13 @@ children do (memo and reuse are `memo`'s).
 
 from __future__ import annotations
 
-from coflux.model import LINKS, Returned, Spawned, Superseded
+from coflux.model import LINKS, Raised, Returned, Spawned, Superseded
 from coflux.server.core import cancellation, results
 from coflux.server.core.changes import ExecutionCreated, LinkSucceeded
 from coflux.server.core.effects import Submitted
 from coflux.server.core.entities import Environment, Execution, Step
 from coflux.server.core.events import Caller, RerunRequested, ResultSet
+from coflux.server.core.ids import parse
 from coflux.server.core.submission import find_environment
 from coflux.server.core.turn import Turn
 
@@ -22,11 +23,15 @@ def requested(turn: Turn, event: RerunRequested) -> None:
     if place is None:
         return
     step, environment, named = place
+    previous = _visible(turn, step, environment.id) or step.executions[-1]
+    code = _code_of(turn, named or previous) if event.original else None
+    if event.original and code is None:
+        message = f"which code {(named or previous).id} ran is not known, so it cannot be run again"
+        turn.refuse(event.to, "conflict", f"{message}; leave out `original`", "original")
+        return
     attempt = ExecutionCreated(
-        step.next_id(), environment.id, "rerun", turn.now, turn.now,
-        predecessor=(step.latest(environment.id) or step.executions[-1]).id,
-        code=named.code if event.original else None,
-        reuse=step.executions[-1].id if event.reuse else None, by=event.to.by,
+        step.next_id(), environment.id, "rerun", turn.now, turn.now, predecessor=previous.id,
+        code=code, reuse=previous.id if event.reuse else None, by=event.to.by,
     )  # fmt: skip
     _replace(turn, step, environment, attempt, f"re-run as {attempt.execution}")
     turn.send(Submitted(event.to, (attempt.execution,)))
@@ -34,11 +39,17 @@ def requested(turn: Turn, event: RerunRequested) -> None:
 
 def result_set(turn: Turn, event: ResultSet) -> None:
     """Somebody gives a step a value or an error, with a reason (RR-5)."""
+    if not isinstance(event.result, Returned | Raised):
+        turn.refuse(event.to, "invalid", "a result set by hand is a value or an error", "result")
+        return
+    if not event.reason.strip():
+        turn.refuse(event.to, "invalid", "say why: the reason is shown with the result", "reason")
+        return
     place = _place(turn, event)
     if place is None:
         return
     step, environment, _ = place
-    latest = step.latest(environment.id)
+    latest = _visible(turn, step, environment.id)
     end = turn.state.end_of(latest.id)[1] if latest is not None else None
     if latest is not None and (end is None or isinstance(end.result, Returned)):
         turn.refuse(event.to, "conflict", f"step {step.id} has a value already ({latest.id})")
@@ -60,8 +71,8 @@ def base_of(turn: Turn, step: Step) -> str:
 
 def _place(
     turn: Turn, event: RerunRequested | ResultSet
-) -> tuple[Step, Environment, Execution] | None:
-    """The step, the environment and the attempt named, or a refusal (RR table)."""
+) -> tuple[Step, Environment, Execution | None] | None:
+    """The step, the environment and the attempt that is named, or a refusal (RR table)."""
     found = _find(turn, event.id)
     if found is None:
         turn.refuse(event.to, "not_found", f"there is no step {event.id}", "id")
@@ -97,14 +108,24 @@ def _no(turn: Turn, to: Caller, code: str, message: str) -> bool:
     return False
 
 
-def _find(turn: Turn, id: str) -> tuple[Step, Execution] | None:
-    run, number, attempt = (*id.split(":"), "", "")[:3]
-    if not all(part.isdigit() for part in (number or "1", attempt or "1")):
+def _find(turn: Turn, id: str) -> tuple[Step, Execution | None] | None:
+    parts = parse(id)
+    step = turn.state.step(parts.run, parts.step or 1) if parts is not None else None
+    if parts is None or step is None or (parts.attempt or 1) > len(step.executions):
         return None
-    step = turn.state.step(run, int(number or "1"))
-    if step is None or int(attempt or "1") > len(step.executions) or attempt == "0":
-        return None
-    return step, step.executions[int(attempt) - 1 if attempt else -1]
+    return step, step.executions[parts.attempt - 1] if parts.attempt is not None else None
+
+
+def _visible(turn: Turn, step: Step, environment: str) -> Execution | None:
+    """The latest attempt seen from an environment (RR-6)."""
+    line = turn.state.lineage(environment)
+    return next((e for e in reversed(step.executions) if e.environment in line), None)
+
+
+def _code_of(turn: Turn, execution: Execution) -> str | None:
+    """The identity of the code it ran, or that of what its links lead to."""
+    end = turn.state.end_of(execution.id)[1]
+    return execution.code or (end.code if end is not None else None)
 
 
 def _replace(
@@ -121,6 +142,7 @@ def _replace(
     old_end = turn.state.end_of(current.id)[0]  # T22
     execution = results.create(turn, attempt)
     turn.record(LinkSucceeded(current.id, attempt.execution, turn.now))
+    turn.agenda.unfollow(current)
     turn.agenda.move(turn.state, old_end)
     if isinstance(current.result, Spawned):
         child = turn.state.executions[current.result.execution]

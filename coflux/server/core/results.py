@@ -1,12 +1,12 @@
 """How executions end and which attempt goes on from there (RS, T11 to T22).
 
 Belongs here: recording a result and its successor. Does not belong here: whether to retry
-(`retries`), telling those who wait (`settling`).
+(`retries`), what an agent's report means (`outcomes`), telling those who wait (`settling`).
 """
 
 from __future__ import annotations
 
-from coflux.model import FAILURES, Recurred, Result, Returned
+from coflux.model import Result
 from coflux.server.core import retries
 from coflux.server.core.agenda import Waiter
 from coflux.server.core.changes import (
@@ -18,52 +18,28 @@ from coflux.server.core.changes import (
 )
 from coflux.server.core.effects import Abort
 from coflux.server.core.entities import Execution
-from coflux.server.core.events import DependenciesReported, OutcomeReported, ProcessDied
+from coflux.server.core.events import DependenciesReported, ProcessDied
 from coflux.server.core.statuses import Process
 from coflux.server.core.turn import Turn
 
 
-def reported(turn: Turn, event: OutcomeReported) -> None:
-    """An agent says how an execution ended (T11 to T14)."""
-    execution = turn.state.executions.get(event.execution)
-    if execution is None or execution.assigned_to != event.session:
-        return
-    if execution.result is not None:  # RS-1, T21
-        if event.gone:
-            process_died(turn, ProcessDied(event.session, event.execution))
-        return
-    process = "gone" if event.gone else "stopping"
-    if isinstance(event.result, FAILURES):
-        fail(turn, execution, event.result, process)
-    elif execution.step.submission.options.recurrent and _is_none(event.result):
-        _recur(turn, execution, process)
+def fail(
+    turn: Turn, execution: Execution, result: Result, process: str = "gone", frees: bool = False
+) -> None:
+    """End with a failure, and go on as `retries` decides."""
+    following = retries.after(turn, execution, result)
+    if following is None:
+        end(turn, execution, result, process=process, frees=frees)
     else:
-        end(turn, execution, event.result, process=process)
-
-
-def fail(turn: Turn, execution: Execution, result: Result, process: str = "gone") -> None:
-    """End with a failure, and retry within the budget (RE)."""
-    delay = retries.delay_before(execution, result, turn.source)
-    if delay is None:
-        end(turn, execution, result, process=process)
-    else:
-        retry = ExecutionCreated(
-            execution.step.next_id(), execution.environment, "retry", turn.now + delay, turn.now,
-            predecessor=execution.id, retries_used=execution.retries_used + 1, code=None,
-            reuse=execution.reuse,
-        )  # fmt: skip
-        succeed(turn, execution, result, retry, process)
+        succeed(turn, execution, result, following, process, frees=frees)
 
 
 def succeed(
     turn: Turn, execution: Execution, result: Result, successor: ExecutionCreated,
-    process: str = "gone", by: str = "", reason: str = "",
+    process: str = "gone", frees: bool = False,
 ) -> Execution:  # fmt: skip
     """End with a result that another attempt of the step goes on from."""
-    end(
-        turn, execution, result, process=process, successor=successor.execution, by=by,
-        reason=reason,
-    )  # fmt: skip
+    end(turn, execution, result, process=process, successor=successor.execution, frees=frees)
     return create(turn, successor)
 
 
@@ -77,14 +53,18 @@ def create(turn: Turn, attempt: ExecutionCreated) -> Execution:
 
 def end(
     turn: Turn, execution: Execution, result: Result, *, process: str = "none",
-    successor: str | None = None, by: str = "", reason: str = "",
+    successor: str | None = None, by: str = "", reason: str = "", frees: bool = False,
 ) -> None:  # fmt: skip
     """Record the one result of an execution."""
     forget_waits(turn, execution)
+    forget_gates(turn, execution)
     turn.agenda.drop(execution)
     if execution.process is Process.NONE:
         process = "none"
-    turn.record(ResultRecorded(execution.id, result, turn.now, successor, process, by, reason))
+    frees = frees and process == "stopping"
+    turn.record(
+        ResultRecorded(execution.id, result, turn.now, successor, process, by, reason, frees)
+    )
     turn.agenda.stirred[execution.environment] = None
     turn.ended.append(execution)
     if execution.process is Process.GONE:
@@ -104,6 +84,13 @@ def forget_wait(turn: Turn, execution: Execution, key: int, handle: str) -> None
     turn.agenda.unwatch(end_id, Waiter("wait", execution.id, key, handle))
 
 
+def forget_gates(turn: Turn, execution: Execution) -> None:
+    """Take back everything that a queued execution is held back by."""
+    for handle in turn.agenda.gated.pop(execution.id, {}):
+        end_id = turn.state.end_of(handle)[0]
+        turn.agenda.unwatch(end_id, Waiter("gate", execution.id, 0, handle))
+
+
 def stop(
     turn: Turn, execution: Execution, result: Result, *, successor: str | None = None,
     by: str = "", reason: str = "", now: bool = False,
@@ -120,7 +107,8 @@ def relink(turn: Turn, execution: Execution) -> None:
     """Replace a broken link by an attempt that looks up anew, or runs (CA-9)."""
     attempt = ExecutionCreated(
         execution.step.next_id(), execution.environment, "relink", turn.now, turn.now,
-        predecessor=execution.id, retries_used=execution.retries_used, reuse=execution.reuse,
+        predecessor=execution.id, retries_used=execution.retries_used,
+        code=execution.required_code, reuse=execution.reuse,
     )  # fmt: skip
     create(turn, attempt)
     turn.record(LinkSucceeded(execution.id, attempt.execution, turn.now))
@@ -143,22 +131,13 @@ def depend(turn: Turn, event: DependenciesReported) -> None:
     execution = turn.state.executions.get(event.execution)
     if execution is None or execution.assigned_to != event.session or execution.result is not None:
         return
-    new = tuple(h for h in event.handles if h not in execution.dependencies)
+    new = tuple(
+        h
+        for h in dict.fromkeys(event.handles)
+        if h in turn.state.executions and h not in execution.dependencies
+    )
     if new:
         turn.record(Depended(execution.id, new, turn.now))
-
-
-def _recur(turn: Turn, execution: Execution, process: str) -> None:
-    due_at = turn.now + execution.step.submission.options.delay_ms
-    attempt = ExecutionCreated(
-        execution.step.next_id(), execution.environment, "recurrence", due_at, turn.now,
-        predecessor=execution.id,
-    )  # fmt: skip
-    succeed(turn, execution, Recurred(), attempt, process)
-
-
-def _is_none(result: Result) -> bool:
-    return isinstance(result, Returned) and result.value.type == "NoneType"
 
 
 def wake_next(turn: Turn, execution: Execution) -> None:

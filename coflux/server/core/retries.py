@@ -1,25 +1,51 @@
-"""Whether a failed attempt is followed by another, and when (RE)."""
+"""Whether a failed attempt is followed by another, and when (RE, and RC-4 for sensors)."""
 
 from __future__ import annotations
 
 from coflux.model import Raised, Result, RetryPolicy, TimedOut
+from coflux.server.core.changes import ExecutionCreated
 from coflux.server.core.entities import Execution
-from coflux.server.core.turn import Source
+from coflux.server.core.turn import Source, Turn
 
 #: Outcomes that a retry may follow (RE-1) are `model.FAILURES`, but for these marks.
+
+
+def after(turn: Turn, execution: Execution, result: Result) -> ExecutionCreated | None:
+    """The attempt that follows a failure, or None when there is none."""
+    if execution.step.submission.type == "sensor":
+        return _sense_again(turn, execution)
+    delay = delay_before(execution, result, turn.source)
+    if delay is None:
+        return None
+    return ExecutionCreated(
+        execution.step.next_id(), execution.environment, "retry", turn.now + delay, turn.now,
+        predecessor=execution.id, retries_used=execution.retries_used + 1,
+        code=execution.required_code, reuse=execution.reuse,
+    )  # fmt: skip
 
 
 def delay_before(execution: Execution, result: Result, source: Source) -> int | None:
     """Milliseconds until the retry, or None when there is none."""
     policy = execution.step.submission.options.retries
-    if policy is None or not _is_retryable(result) or execution.step.submission.type == "sensor":
+    if policy is None or not _is_retryable(result):
         return None
-    if execution.step.number != 1 and execution.step.submission.type != "task":
-        return None  # the child run's initial step applies retries (SU-5)
     number = execution.retries_used + 1
     if policy.limit is not None and number > policy.limit:
         return None
-    return round(_back_off(policy, number, source))
+    return max(0, round(_back_off(policy, number, source)))
+
+
+def _sense_again(turn: Turn, execution: Execution) -> ExecutionCreated:
+    """A failed sensor goes on after a back-off that a new checkpoint resets (RC-4)."""
+    has_progressed = any(writer is execution for writer, _ in execution.step.checkpoints)
+    failures = 0 if has_progressed else execution.retries_used
+    low, high = turn.limits.sensor_spacing_ms, turn.limits.sensor_backoff_ms
+    # The shift is bounded: a sensor may fail for years.
+    delay = min(low << min(failures, 20), high)
+    return ExecutionCreated(
+        execution.step.next_id(), execution.environment, "recurrence", turn.now + delay, turn.now,
+        predecessor=execution.id, retries_used=failures + 1, code=execution.required_code,
+    )  # fmt: skip
 
 
 def _is_retryable(result: Result) -> bool:

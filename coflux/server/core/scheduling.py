@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import heapq
 
-from coflux.model import Requires, Returned, Spawned, Submission, Value, execution_id
-from coflux.server.core import caching, results, waiting
+from coflux.model import Requires, Spawned, Value, execution_id
+from coflux.server.core import caching, cancellation, gates, results, waiting
 from coflux.server.core.agenda import LaneKey, Waiter
 from coflux.server.core.changes import Assigned, RunCreated, StepCreated
 from coflux.server.core.effects import Execute
 from coflux.server.core.entities import Execution, Session
 from coflux.server.core.state import State
-from coflux.server.core.statuses import Process, Status
+from coflux.server.core.statuses import Status
 from coflux.server.core.turn import Turn
 
 
@@ -30,42 +30,43 @@ def take_due(turn: Turn) -> None:
 
 def consider(turn: Turn, execution: Execution) -> None:
     """Take a due execution as far towards a session as it can go now."""
-    if execution.id in turn.agenda.ready or execution.id in turn.agenda.gated:
+    agenda = turn.agenda
+    if execution.id in agenda.ready or execution.id in agenda.gated:
         return
     if not turn.state.is_active(execution.environment):
-        turn.agenda.paused.setdefault(execution.environment, {})[execution.id] = None
+        agenda.paused.setdefault(execution.environment, {})[execution.id] = None
         return
     if caching.check(turn, execution):
         return
-    gates = _gates(turn.state, execution)
-    if gates:
-        turn.agenda.gated[execution.id] = dict.fromkeys(gates)
-        for handle in gates:
-            end_id = turn.state.end_of(handle)[0]
-            turn.agenda.watch(end_id, Waiter("gate", execution.id, 0, handle))
+    handles = gates.unresolved(turn.state, execution)
+    _end_select(turn, execution)
+    if execution.result is not None:
         return
-    _proceed(turn, execution)
+    if handles:
+        _hold(turn, execution, handles)
+    elif execution.id not in agenda.rechecks or not caching.check(turn, execution, again=True):
+        agenda.rechecks.pop(execution.id, None)
+        _proceed(turn, execution)
 
 
 def gate_opened(turn: Turn, execution: Execution, handle: str) -> None:
     """One of the handles that hold an execution back is resolved."""
-    gates = turn.agenda.gated.get(execution.id)
-    if gates is None:
+    held = turn.agenda.gated.get(execution.id)
+    if held is None:
         return
-    gates.pop(handle, None)
-    if gates and not execution.gate_first:
-        return
-    del turn.agenda.gated[execution.id]
-    # What the handles resolved to may hold handles of its own (DL-2); and the key may be known
-    # now (CA-5).
-    if execution.cache is not None and caching.check(turn, execution, again=True):
-        return
-    consider(turn, execution)
+    held.pop(handle, None)
+    _end_select(turn, execution)
+    is_first = execution.gate_first and handle in execution.gate
+    if execution.result is None and (is_first or not held):
+        results.forget_gates(turn, execution)
+        # What the handles resolved to may hold handles of its own (DL-2).
+        consider(turn, execution)
 
 
 def assign(turn: Turn) -> None:
     """Give ready executions to sessions with free slots, best first (SC-4, SC-5)."""
-    for environment in turn.agenda.stirred:
+    stirred, turn.agenda.stirred = turn.agenda.stirred, {}
+    for environment in stirred:
         sessions = [s for s in turn.state.sessions.values() if s.environment == environment]
         for session in sessions:
             waiting.resume(turn, session)
@@ -73,7 +74,6 @@ def assign(turn: Turn) -> None:
             _assign_needed(turn, sessions)
             while any(s.is_free for s in sessions) and _assign_best(turn, environment, sessions):
                 pass
-    turn.agenda.stirred.clear()
 
 
 def effective_requires(execution: Execution) -> Requires:
@@ -85,14 +85,18 @@ def effective_requires(execution: Execution) -> Requires:
 
 def matches(session: Session, requires: Requires) -> bool:
     """Whether the tags of a session and of an execution fit (SC-2)."""
-    return not missing_tags(session, requires) and all(
-        _overlap(requires.get(key), values) for key, values in session.accepts.items()
-    )
+    return not missing_tags(session, requires) and not unwanted_tags(session, requires)
 
 
 def missing_tags(session: Session, requires: Requires) -> dict[str, tuple[str, ...] | bool]:
     """Required tags that a session does not offer."""
     return {key: values for key, values in requires.items() if not _offers(session, key, values)}
+
+
+def unwanted_tags(session: Session, requires: Requires) -> Requires:
+    """Tags of which a session accepts only work that requires them."""
+    accepts = session.accepts.items()
+    return {key: values for key, values in accepts if not _overlap(requires.get(key), values)}
 
 
 def hosts(session: Session, key: LaneKey) -> bool:
@@ -133,44 +137,26 @@ def _offers(session: Session, key: str, values: tuple[str, ...] | bool) -> bool:
     return bool(set(offered) & set(values or ()))
 
 
-def _gates(state: State, execution: Execution) -> list[str]:
-    """Handles that must be resolved first: the attempt's own, and those of `wait` (DL-2)."""
-    own = [h for h in execution.gate if not state.is_resolved(h)]
-    if execution.gate_first and len(own) < len(execution.gate):
-        own = []
-    return list(dict.fromkeys([*own, *_wait_gates(state, execution.step.submission)]))
+def _end_select(turn: Turn, execution: Execution) -> None:
+    """A select that was suspended has the losers cancelled once one has won (WA-7)."""
+    if execution.gate_cancel:
+        state = turn.state
+        winner = next((h for h in execution.gate if state.is_resolved(h)), None)
+        if winner is not None:
+            cancellation.cancel_others(turn, execution, execution.gate, winner)
 
 
-def _wait_gates(state: State, submission: Submission) -> list[str]:
-    wait = submission.options.wait
-    if not wait:
-        return []
-    names = wait if isinstance(wait, tuple) else tuple(submission.arguments)
-    todo = [r for n in names for r in submission.arguments[n].references if r.kind == "execution"]
-    seen: dict[str, None] = {}
-    unresolved = []
-    while todo:
-        handle = todo.pop().id
-        if handle in seen:
-            continue
-        seen[handle] = None
-        end = state.end_of(handle)[1]
-        if end is not None and end.result is None:
-            unresolved.append(handle)
-        elif end is not None and isinstance(end.result, Returned):
-            todo += [r for r in end.result.value.references if r.kind == "execution"]
-    return unresolved
+def _hold(turn: Turn, execution: Execution, handles: list[str]) -> None:
+    turn.agenda.gated[execution.id] = dict.fromkeys(handles)
+    # Its key may be another when they are resolved (CA-5).
+    turn.agenda.rechecks[execution.id] = None
+    for handle in handles:
+        end_id = turn.state.end_of(handle)[0]
+        turn.agenda.watch(end_id, Waiter("gate", execution.id, 0, handle))
 
 
 def _proceed(turn: Turn, execution: Execution) -> None:
-    earlier = next(
-        (
-            e
-            for e in execution.step.executions
-            if e.environment == execution.environment and e.process is Process.STOPPING
-        ),
-        None,
-    )
+    earlier = gates.stopping(turn.state, execution)
     if earlier is not None:  # ST-5: not before the old process is dead
         turn.agenda.behind.setdefault(earlier.id, {})[execution.id] = None
     elif execution.step.submission.type != "task" and execution.step.parent is not None:
@@ -277,5 +263,6 @@ def _needed(state: State, session: Session) -> list[str]:
             continue
         seen[id] = None
         todo += [h for w in end.waits.values() for h in w.left]
-        todo += _wait_gates(state, end.step.submission)
+        if end.status is Status.QUEUED:
+            todo += gates.unresolved(state, end)
     return list(seen)

@@ -6,8 +6,8 @@ gets an execution (`scheduling`).
 
 from __future__ import annotations
 
-from coflux.model import Abandoned, TimedOut
-from coflux.server.core import cancellation, results, scheduling
+from coflux.model import Abandoned
+from coflux.server.core import results, scheduling
 from coflux.server.core.changes import (
     Acknowledged,
     Announced,
@@ -17,7 +17,6 @@ from coflux.server.core.changes import (
     IncarnationSet,
     SessionEnded,
     SessionOpened,
-    Started,
 )
 from coflux.server.core.effects import Abort, Close, Confirm, Welcome
 from coflux.server.core.entities import Execution, Session
@@ -33,6 +32,7 @@ from coflux.server.core.events import (
     SessionRequested,
     TargetsAnnounced,
 )
+from coflux.server.core.ownership import began
 from coflux.server.core.statuses import Status
 from coflux.server.core.submission import find_environment
 from coflux.server.core.turn import Turn
@@ -59,14 +59,18 @@ def connected(turn: Turn, event: SessionConnected) -> None:
         return
     if session.connection is not None:
         turn.send(Close(session.id, session.connection, "another connection took the session"))
+    is_other_process = session.incarnation not in (None, event.incarnation)
     if session.incarnation != event.incarnation:
         turn.record(IncarnationSet(session.id, event.incarnation, turn.now))
-    turn.record(Connected(session.id, event))
+    turn.record(Connected(session.id, event, at=turn.now))
     _rehost(turn, session)
     held = dict(event.held)
     turn.send(Welcome(session.id, tuple(id for id in held if _keeps(session, id))))
     for execution in list(session.held.values()):
-        _settle(turn, execution, held.get(execution.id))
+        if execution.id in held:
+            _compare(turn, execution, held[execution.id])
+        else:
+            _miss(turn, session, execution, is_other_process)
 
 
 def disconnected(turn: Turn, event: SessionDisconnected) -> None:
@@ -139,9 +143,7 @@ def started(turn: Turn, event: ExecutionStarted) -> None:
     if execution.result is not None:  # T21
         turn.send(Abort(event.session, execution.id))
     elif execution.status is Status.ASSIGNED:
-        turn.record(Started(execution.id, turn.now))
-        if execution.step.submission.options.timeout_ms:
-            turn.agenda.at(_deadline(turn, execution), "attempt", execution.id)
+        began(turn, execution)
 
 
 def code_reported(turn: Turn, event: CodeReported) -> None:
@@ -149,44 +151,6 @@ def code_reported(turn: Turn, event: CodeReported) -> None:
     execution = _of(turn, event.session, event.execution)
     if execution is not None and execution.code is None:
         turn.record(CodeRecorded(execution.id, event.code))
-
-
-def watch_attempt(turn: Turn, id: str) -> None:
-    """See whether an attempt was acknowledged, started and ended in time (T8, T14, T16)."""
-    execution = turn.state.executions.get(id)
-    session = turn.state.sessions.get((execution.assigned_to if execution else None) or "")
-    if execution is None or session is None or execution.result is not None:
-        return
-    at = _deadline(turn, execution)
-    if at <= turn.now:
-        _overdue(turn, execution)
-    elif execution.id in session.unacknowledged:
-        if session.connection is not None:
-            turn.send(scheduling.execute(turn.state, execution))
-        turn.agenda.at(turn.now + turn.limits.acknowledge_ms, "attempt", id)
-    elif execution.status is Status.ASSIGNED:
-        turn.agenda.at(at, "attempt", id)
-
-
-def _deadline(turn: Turn, execution: Execution) -> int:
-    """When the attempt is over by the server's clock (TO-2)."""
-    assert execution.assigned_at is not None
-    if execution.started_at is None:
-        return execution.assigned_at + turn.limits.start_ms
-    timeout = execution.step.submission.options.timeout_ms
-    if not timeout:
-        return turn.now + 1
-    return execution.started_at + timeout + turn.limits.slack_ms
-
-
-def _overdue(turn: Turn, execution: Execution) -> None:
-    if execution.status is Status.ASSIGNED:
-        result: Abandoned | TimedOut = Abandoned("not started within the start limit")
-    else:
-        result = TimedOut(execution.step.submission.options.timeout_ms)
-        cancellation.cancel_descendants(turn, execution, "", "parent timed out")
-    turn.send(Abort(execution.assigned_to or "", execution.id))
-    results.fail(turn, execution, result, process="stopping")
 
 
 def _of(turn: Turn, session: str, id: str) -> Execution | None:
@@ -204,16 +168,27 @@ def _keeps(session: Session, id: str) -> bool:
     return execution is not None and execution.result is None
 
 
-def _settle(turn: Turn, execution: Execution, is_running: bool | None) -> None:
-    """Compare what the server thinks of an execution with what the agent says."""
+def _compare(turn: Turn, execution: Execution, is_running: bool) -> None:
+    """The agent has an execution that the server takes it to have."""
     session = execution.assigned_to or ""
-    if is_running is not None:
-        acknowledged(turn, AssignmentAcknowledged(session, execution.id))
-        if is_running and execution.result is None:
-            started(turn, ExecutionStarted(session, execution.id))
-    elif execution.result is not None:
-        results.process_died(turn, ProcessDied(session, execution.id))
-    elif execution.id in turn.state.sessions[session].unacknowledged:
-        turn.send(scheduling.execute(turn.state, execution))  # T8
-    else:
+    acknowledged(turn, AssignmentAcknowledged(session, execution.id))
+    if execution.result is not None:
+        return  # not in the welcome, so the agent stops it
+    if is_running:
+        started(turn, ExecutionStarted(session, execution.id))
+    # Its deadlines stood still while the agent was away.
+    turn.agenda.at(turn.now, "attempt", execution.id)
+
+
+def _miss(turn: Turn, session: Session, execution: Execution, is_other_process: bool) -> None:
+    """The agent does not have an execution that the server takes it to have."""
+    if execution.result is not None:
+        results.process_died(turn, ProcessDied(session.id, execution.id))
+    elif execution.id not in session.unacknowledged:
         results.fail(turn, execution, Abandoned("the agent does not have it any more"))  # T16
+    elif is_other_process:
+        # The one before may have started it and not lived to say so (SE-2).
+        results.fail(turn, execution, Abandoned("the agent was started anew"))
+    else:
+        turn.send(scheduling.execute(turn.state, execution))  # T8
+        turn.agenda.at(turn.now + turn.limits.acknowledge_ms, "attempt", execution.id)

@@ -30,6 +30,8 @@ def settle(turn: Turn) -> None:
 
 def attach(turn: Turn, waiter: Waiter) -> None:
     """Have a waiter wait where its handle leads now, or tell it."""
+    if not _still_waits(turn, waiter):
+        return
     end_id, end = turn.state.end_of(waiter.handle)
     if end is not None and end.result is None:
         turn.agenda.watch(end_id, waiter)
@@ -42,11 +44,22 @@ def finish(turn: Turn, run: Run) -> None:
     if run.unfinished or run.status is not None:
         return
     latest = run.steps[1].latest(run.environment) or run.steps[1].executions[-1]
-    end_id, end = turn.state.end_of(latest.id)
-    if end is not None and end.result is None:
-        turn.agenda.watch(end_id, Waiter("run", run.id, 0, latest.id))
-        return
+    # A follower may have to run yet (CA-9).
+    for id in [latest.id, *turn.agenda.following.get(run.id, {})]:
+        end_id, end = turn.state.end_of(id)
+        if end is not None and end.result is None:
+            turn.agenda.watch(end_id, Waiter("run", run.id, 0, id))
+            return
     turn.record(RunFinished(run.id, turn.state.run_status(run), turn.now))
+
+
+def _still_waits(turn: Turn, waiter: Waiter) -> bool:
+    """Whether it has not ended or been answered since, in this very turn."""
+    if waiter.kind == "wait":
+        execution = turn.state.executions.get(waiter.id)
+        wait = execution.waits.get(waiter.key) if execution is not None else None
+        return wait is not None and waiter.handle in wait.left
+    return waiter.kind != "gate" or waiter.handle in turn.agenda.gated.get(waiter.id, {})
 
 
 def _is_no_follower(waiter: Waiter) -> bool:

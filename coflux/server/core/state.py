@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from coflux.model import LINKS, Returned, run_of
+from coflux.model import LINKS, Raised, Reference, Returned, Submission, run_of
 from coflux.server.core import changes as c
 from coflux.server.core.entities import (
     AssetRecord,
@@ -29,6 +29,8 @@ from coflux.server.core.statuses import Process, Trigger, next_status
 
 #: Newest entries of a namespace that a miss is compared with (CA-12).
 NEAREST = 100
+#: Values with one key and environment that are kept as candidates.
+CANDIDATES = 32
 
 
 class State:
@@ -43,12 +45,16 @@ class State:
         self.idempotency: dict[tuple[str, str], tuple[str, bytes, int]] = {}
         #: Runs by family: the run at the top of the spawns -> all below it, itself included.
         self.families: dict[str, dict[str, None]] = {}
+        #: Entries by (environment, key) and execution, and the same by execution alone.
         self.cache: dict[tuple[str, bytes], dict[str, CacheEntry]] = {}
+        self.entries: dict[str, CacheEntry] = {}
         self.namespaces: dict[str, dict[str, CacheEntry]] = {}
         #: Executions that no longer serve lookups (CA-13).
         self.forgotten: dict[str, None] = {}
         self.assets: dict[str, AssetRecord] = {}
         self.asset_ids: dict[str, str] = {}
+        #: Memoised steps by the unresolved executions that their arguments lead to.
+        self.memo_ends: dict[str, dict[str, Step]] = {}
         self.order = 0
 
     # --- lookups -------------------------------------------------------------------------------
@@ -107,27 +113,44 @@ class State:
         end = self.end_of(id)[1]
         return end is None or end.result is not None
 
-    def run_status(self, run: Run) -> str:
-        """The status of a run from its initial step's latest attempt (RS-6)."""
+    def run_status(self, run: Run, now: int | None = None) -> str:
+        """The status of a run from its initial step's latest attempt (RS-6).
+
+        `now` in ms UTC tells a resumption that is due from one that is not; without it none is.
+        """
         latest = run.steps[1].latest(run.environment) or run.steps[1].executions[-1]
         id, end = self.end_of(latest.id)
         if end is None:
             return self._stored_status(id)
         if end.result is None:
             if end.status == "queued":
-                return "suspended" if end.origin == "resume" else "queued"
+                is_due = now is not None and end.due_at <= now and self._is_awaited_there(end)
+                return "suspended" if end.origin == "resume" and not is_due else "queued"
             return "running"
         if isinstance(end.result, Returned):
             return "succeeded"
         return "cancelled" if end.result.__struct_config__.tag == "cancelled" else "failed"
+
+    def _is_awaited_there(self, resumed: Execution) -> bool:
+        there = [self.is_resolved(handle) for handle in resumed.gate]
+        return not there or (any(there) if resumed.gate_first else all(there))
 
     def _stored_status(self, id: str) -> str:
         # Only values in the cache index may be linked to without being in memory.
         return "succeeded"
 
     def cached(self, environment: str, key: bytes) -> Iterator[CacheEntry]:
-        """Entries with that key in one environment, newest first."""
-        return reversed(list(self.cache.get((environment, key), {}).values()))
+        """Entries with that key in one environment, newest created first."""
+        entries = self.cache.get((environment, key), {}).values()
+        return iter(sorted(entries, key=lambda entry: -entry.order))
+
+    def identity(self, reference: Reference) -> str:
+        """What a reference counts as in a key (CA-3)."""
+        if reference.kind == "execution":
+            return self.end_of(reference.id)[0]
+        if reference.kind == "asset" and reference.id in self.assets:
+            return self.assets[reference.id].digest
+        return reference.id
 
     def ancestors(self, execution: str | None) -> Iterator[str]:
         """An execution's parents, across spawns, nearest first."""
@@ -153,16 +176,25 @@ class State:
         """Forget the runs of a family; the store still has them. Changes no outcome."""
         for run_id in self.families.pop(root, {}):
             run = self.runs.pop(run_id)
+            for step in run.steps.values():
+                self._lift(step)
             for execution in attempts(run):
                 del self.executions[execution.id]
-                self._pin(execution, -1)
+                self._unpin(execution)
 
-    def _pin(self, execution: Execution, by: int) -> None:
-        """Count a link between families, which keeps the other in memory."""
-        target = self.next_of(execution) if execution.result is not None else None
+    def _pin(self, execution: Execution) -> None:
+        """Note a link between families, which keeps the other in memory."""
+        target = self.next_of(execution)
         run = self.runs.get(run_of(target)) if target else None
         if run is not None and run.root != execution.run.root:
-            self.runs[run.root].pins += by
+            execution.pinned = run.root
+            self.runs[run.root].pins += 1
+
+    def _unpin(self, execution: Execution) -> None:
+        family = self.runs.get(execution.pinned or "")
+        execution.pinned = None
+        if family is not None:
+            family.pins -= 1
 
     def _environment(self, x: c.EnvironmentSet) -> None:
         known = self.environments.get(x.environment)
@@ -188,12 +220,15 @@ class State:
         self.sessions[x.session] = Session(x.session, x.environment, x.token_hash, x.at)
 
     def _incarnation(self, x: c.IncarnationSet) -> None:
-        if x.session in self.sessions:
-            self.sessions[x.session].incarnation = x.incarnation
+        session = self.sessions.get(x.session)
+        if session is not None:
+            session.incarnation = x.incarnation
+            session.draining = False
 
     def _connected(self, x: c.Connected) -> None:
         session = self.sessions[x.session]
         session.lost_at = x.lost_at
+        session.connected_at = x.at if x.hello else session.connected_at
         session.connection = x.hello.connection if x.hello else None
         if x.hello is not None:
             session.describe(x.hello)
@@ -211,7 +246,7 @@ class State:
         session = self.sessions.pop(x.session, None)
         for execution in session.held.values() if session else ():
             if execution.result is not None:
-                execution.process = Process.GONE
+                self._bury(execution)
 
     def _run(self, x: c.RunCreated) -> None:
         run = Run(x.run, x.environment, x.repository, x.target, x.at)
@@ -231,7 +266,7 @@ class State:
         step.memo_key, step.arguments_note = x.memo_key, x.memo_note
         run.steps[x.step] = step
         if x.memo_key is not None:
-            run.memos.setdefault(x.memo_key, []).append(step)
+            self._place(step)
         execution = self._add(step, x.environment, x.at)
         execution.due_at = x.due_at
         group = x.submission.group
@@ -250,8 +285,40 @@ class State:
     def _child(self, x: c.ChildJoined) -> None:
         self._adopt(x.parent, x.child, x.group, x.request)
         child = self.executions.get(x.child)
-        if child is not None and x.parent not in child.step.parents:
-            child.step.parents.append(x.parent)
+        if child is not None:
+            child.step.parents[x.parent] = None
+
+    def _place(self, step: Step) -> None:
+        """Index a memoised step by what its call is equal to now (ME-1)."""
+        assert step.memo_key is not None
+        references = memo_references(step.submission)
+        place = (step.memo_key, tuple(self.identity(r) for r in references))
+        step.memo_place = place
+        step.run.memos.setdefault(place, {})[step.id] = step
+        for reference, end in zip(references, place[1], strict=True):
+            if reference.kind == "execution" and not _is_settled(self.executions.get(end)):
+                self.memo_ends.setdefault(end, {})[step.id] = step
+
+    def _lift(self, step: Step) -> None:
+        if step.memo_place is None:
+            return
+        steps = step.run.memos.get(step.memo_place, {})
+        steps.pop(step.id, None)
+        if not steps:
+            step.run.memos.pop(step.memo_place, None)
+        for end in step.memo_place[1]:
+            waiting = self.memo_ends.get(end)
+            if waiting is not None:
+                waiting.pop(step.id, None)
+                if not waiting:
+                    del self.memo_ends[end]
+        step.memo_place = None
+
+    def _move_memos(self, end: str) -> None:
+        """Handles that led to this execution may lead elsewhere now."""
+        for step in list(self.memo_ends.pop(end, {}).values()):
+            self._lift(step)
+            self._place(step)
 
     def _group(self, x: c.GroupNamed) -> None:
         self.executions[x.execution].groups.setdefault(x.group, x.name)
@@ -272,10 +339,13 @@ class State:
         execution.origin, execution.due_at, execution.by = x.origin, x.due_at, x.by
         execution.predecessor, execution.retries_used = x.predecessor, x.retries_used
         execution.gate, execution.gate_first = x.gate, x.gate_first
+        execution.gate_cancel = x.gate_cancel
         execution.required_code, execution.reuse = x.code, x.reuse
 
     def _cache(self, x: c.CacheChecked) -> None:
         execution = self.executions[x.execution]
+        if execution.cache is not None:  # its key has changed with what handles in it lead to
+            self._uncache(execution.id)
         note = execution.cache = CacheNote(x.key, x.namespace, x.parts)
         note.outcome, note.source, note.detail = x.outcome, x.source, x.detail
         if x.key is not None and x.source is None and x.execution not in self.forgotten:
@@ -288,23 +358,33 @@ class State:
         assert note.key is not None
         entries = self.cache.setdefault((environment, note.key), {})
         if execution in entries:  # a finished run read again: its entry was there all the time
+            self.entries[execution] = entries[execution]
             return entries[execution]
         entry = CacheEntry(execution, environment, note.key, note.namespace, order)
         entry.parts = note.parts
-        entries[execution] = entry
+        entries[execution] = self.entries[execution] = entry
+        if len(entries) > 2 * CANDIDATES:
+            self._thin_out(entries)
         newest = self.namespaces.setdefault(note.namespace, {})
         newest[execution] = entry
         while len(newest) > NEAREST:
             del newest[next(iter(newest))]
         return entry
 
+    def _thin_out(self, entries: dict[str, CacheEntry]) -> None:
+        """Only the newest values can serve; so a lookup's cost does not grow with history."""
+        valued = [entry for entry in entries.values() if entry.value_at is not None]
+        for entry in sorted(valued, key=lambda e: e.order)[:-CANDIDATES]:
+            self._uncache(entry.execution)
+
     def _uncache(self, id: str) -> None:
-        execution = self.executions.get(id)
-        for entries in [e for e in self.cache.values() if id in e] if execution is None else ():
-            del entries[id]
-        note = execution.cache if execution else None
-        if execution is not None and note is not None and note.key is not None:
-            self.cache.get((execution.environment, note.key), {}).pop(id, None)
+        entry = self.entries.pop(id, None)
+        if entry is None:
+            return
+        entries = self.cache[entry.environment, entry.key]
+        del entries[id]
+        if not entries:
+            del self.cache[entry.environment, entry.key]
 
     def _assigned(self, x: c.Assigned) -> None:
         execution = self.executions[x.execution]
@@ -327,11 +407,9 @@ class State:
     def _code(self, x: c.CodeRecorded) -> None:
         execution = self.executions[x.execution]
         execution.code = x.code
-        note = execution.cache
-        if note is not None and note.key is not None:
-            entry = self.cache.get((execution.environment, note.key), {}).get(x.execution)
-            if entry is not None:
-                entry.code = x.code
+        entry = self.entries.get(x.execution)
+        if entry is not None:
+            entry.code = x.code
 
     def _blocked(self, x: c.Blocked) -> None:
         execution = self.executions[x.execution]
@@ -359,26 +437,38 @@ class State:
         execution.waits.clear()
         execution.fresh.clear()
         execution.run.unfinished.pop(x.execution, None)
-        self._pin(execution, 1)
-        self._release(execution)
+        self._pin(execution)
+        self._release(execution, x.frees)
         self._settle_cache(execution, x.at)
+        if x.successor is not None or isinstance(x.result, LINKS):
+            self._move_memos(x.execution)
+        elif _is_settled(execution):
+            self.memo_ends.pop(x.execution, None)
 
-    def _release(self, execution: Execution) -> None:
+    def _release(self, execution: Execution, frees: bool) -> None:
         """Give back what it held of its session; a process being stopped keeps the slot (ST-5)."""
         session = self.sessions.get(execution.assigned_to or "")
         if session is None:
             return
-        session.blocked.pop(execution.id, None)
         session.resuming.pop(execution.id, None)
         session.unacknowledged.pop(execution.id, None)
         if execution.process is not Process.STOPPING:
             session.held.pop(execution.id, None)
+            session.blocked.pop(execution.id, None)
+            return
+        execution.step.stopping[execution.id] = execution
+        execution.run.stopping[execution.id] = execution
+        if frees:
+            session.blocked[execution.id] = execution
+
+    def _bury(self, execution: Execution) -> None:
+        """The process of an ended execution is dead."""
+        execution.process = Process.GONE
+        execution.step.stopping.pop(execution.id, None)
+        execution.run.stopping.pop(execution.id, None)
 
     def _settle_cache(self, execution: Execution, at: int) -> None:
-        note = execution.cache
-        if note is None or note.key is None:
-            return
-        entry = self.cache.get((execution.environment, note.key), {}).get(execution.id)
+        entry = self.entries.get(execution.id)
         if entry is None:
             return
         if isinstance(execution.result, Returned):
@@ -388,15 +478,20 @@ class State:
 
     def _link(self, x: c.LinkSucceeded) -> None:
         execution = self.executions[x.execution]
-        self._pin(execution, -1)
+        end = self.end_of(x.execution)[0]
+        self._unpin(execution)
         execution.link_successor = x.successor
+        self._move_memos(end)
 
     def _process(self, x: c.ProcessEnded) -> None:
         execution = self.executions[x.execution]
-        execution.process = Process.GONE
-        self._release(execution)
+        self._bury(execution)
+        self._release(execution, False)
 
     def _asset(self, x: c.AssetRecorded) -> None:
+        execution = self.executions.get(x.execution)
+        if execution is not None:
+            execution.assets[x.asset] = None
         if x.asset not in self.assets:
             self.add_asset(AssetRecord(x.asset, x.digest, x.manifest, x.execution))
 
@@ -408,6 +503,8 @@ class State:
     def _checkpoint(self, x: c.CheckpointSaved) -> None:
         execution = self.executions[x.execution]
         execution.step.checkpoints.append((execution, x.arguments))
+        if x.request is not None:
+            execution.checkpoint_keys[x.request] = None
 
     def _finished(self, x: c.RunFinished) -> None:
         self.runs[x.run].status = x.status
@@ -415,6 +512,18 @@ class State:
     def open_wait(self, execution: Execution, wait: Wait) -> None:
         """Remember an open wait; like the session's connection it is told anew by the agent."""
         execution.waits[wait.key] = wait
+
+
+def memo_references(submission: Submission) -> list[Reference]:
+    """References in the arguments that a call's memo key is made of, in order."""
+    memo = submission.options.memo
+    names = memo if isinstance(memo, tuple) else tuple(submission.arguments)
+    return [r for name in names for r in submission.arguments[name].references]
+
+
+def _is_settled(end: Execution | None) -> bool:
+    """Whether no link that leads there can ever lead elsewhere (a failed leader's may, CA-9)."""
+    return end is not None and isinstance(end.result, Returned | Raised)
 
 
 _APPLY: dict[type[c.Change], Callable[[State, Any], None]] = {

@@ -42,8 +42,6 @@ TRANSITIONS: dict[tuple[Status, Trigger], Status] = {
     (Status.QUEUED, Trigger.ASSIGNED): Status.ASSIGNED,  # T6
     (Status.ASSIGNED, Trigger.STARTED): Status.RUNNING,  # T7
     (Status.RUNNING, Trigger.BLOCKED): Status.WAITING,  # T9
-    # A wait may overtake its start report on a resumed connection.
-    (Status.ASSIGNED, Trigger.BLOCKED): Status.WAITING,
     (Status.WAITING, Trigger.UNBLOCKED): Status.RUNNING,  # T10
     (Status.QUEUED, Trigger.RESULT): Status.ENDED,  # T3-T5, T17-T20
     (Status.ASSIGNED, Trigger.RESULT): Status.ENDED,  # T11-T18

@@ -12,7 +12,6 @@ from coflux.model import Definition, Group, Submission
 from coflux.server.core import memo, waiting
 from coflux.server.core.changes import (
     ChildJoined,
-    Depended,
     GroupNamed,
     RunCreated,
     StepCreated,
@@ -21,6 +20,7 @@ from coflux.server.core.effects import Submitted
 from coflux.server.core.entities import Environment, Execution, Wait
 from coflux.server.core.events import Requester, RunRequested, StepsRequested
 from coflux.server.core.keys import memo_shape
+from coflux.server.core.ownership import owned
 from coflux.server.core.turn import Turn
 
 
@@ -29,7 +29,7 @@ def run_requested(turn: Turn, event: RunRequested) -> None:
     environment = find_environment(turn, event.to, event.environment)
     if environment is None or _known_key(turn, event, environment):
         return
-    if not _references_exist(turn, event.to, event.submission):
+    if not _is_sound(turn, event.to, event.submission):
         return
     run = turn.source.id("R")
     submission = event.submission
@@ -50,12 +50,14 @@ def run_requested(turn: Turn, event: RunRequested) -> None:
 
 def steps_requested(turn: Turn, event: StepsRequested) -> None:
     """Running code calls targets, in order, all or none (SU-5, SU-10)."""
-    parent = waiting.owned(turn, event.to)
+    parent = owned(turn, event.to)
     if parent is None:
         return
     made = parent.requests.get(event.to.key)
     if made is None:
-        if not all(_references_exist(turn, event.to, s) for s in event.submissions):
+        if not _is_small_enough(turn, event) or not all(
+            _is_sound(turn, event.to, s) for s in event.submissions
+        ):
             return
         for index, submission in enumerate(event.submissions):
             _call(turn, parent, submission, (event.to.key, index))
@@ -112,6 +114,37 @@ def _known_key(turn: Turn, event: RunRequested, environment: Environment) -> boo
     return True
 
 
+def _is_small_enough(turn: Turn, event: StepsRequested) -> bool:
+    count, limit = len(event.submissions), turn.limits.batch
+    if count <= limit:
+        return True
+    message = f"{count} submissions in one request; at most {limit} are allowed"
+    turn.refuse(event.to, "invalid", message, "submissions")
+    return False
+
+
+def _is_sound(turn: Turn, to: Requester, submission: Submission) -> bool:
+    """Whether all that the call names is there; refused where it is not (LI-1)."""
+    return _names_exist(turn, to, submission) and _references_exist(turn, to, submission)
+
+
+def _names_exist(turn: Turn, to: Requester, submission: Submission) -> bool:
+    options = submission.options
+    selections = {
+        "wait": options.wait, "memo": options.memo, "defer": options.defer,
+        "cache": options.cache.params if options.cache is not None else None,
+    }  # fmt: skip
+    for option, names in selections.items():
+        listed = names if isinstance(names, tuple) else ()
+        unknown = next((n for n in listed if n not in submission.arguments), None)
+        if unknown is not None:
+            hint = nearest(unknown, list(submission.arguments))
+            message = f"{option} names the parameter {unknown!r}, which the call does not have"
+            turn.refuse(to, "invalid", message + hint, f"options.{option}")
+            return False
+    return True
+
+
 def _references_exist(turn: Turn, to: Requester, submission: Submission) -> bool:
     for name, value in submission.arguments.items():
         for reference in value.references:
@@ -150,9 +183,6 @@ def _name_group(turn: Turn, parent: Execution, group: Group | None) -> None:
 
 
 def _wait_for(turn: Turn, parent: Execution, key: int, handles: tuple[str, ...]) -> None:
-    new = tuple(h for h in dict.fromkeys(handles) if h not in parent.dependencies)
-    if new:
-        turn.record(Depended(parent.id, new, turn.now))
     wait = Wait(key, handles)
     wait.executions = handles
-    waiting.begin(turn, parent, wait)
+    waiting.ask(turn, parent, wait)

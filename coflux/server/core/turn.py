@@ -35,6 +35,8 @@ class Limits(Record):
     acknowledge_ms: int = 15_000
     start_ms: int = 300_000
     slack_ms: int = 15_000
+    sensor_spacing_ms: int = 5_000
+    sensor_backoff_ms: int = 300_000
     parameters: int = 64
     name: int = 100
     environment_name: int = 100

@@ -7,7 +7,7 @@ resolved (`settling`), gates of queued executions (`scheduling`).
 from __future__ import annotations
 
 from coflux.model import Returned, Suspended
-from coflux.server.core import results
+from coflux.server.core import cancellation, circles, results
 from coflux.server.core.agenda import Waiter
 from coflux.server.core.changes import Blocked, Depended, ExecutionCreated, Unblocked
 from coflux.server.core.effects import Answer, Expire, Outcome
@@ -20,6 +20,7 @@ from coflux.server.core.events import (
     SuspensionRequested,
     WaitRequested,
 )
+from coflux.server.core.ownership import owned
 from coflux.server.core.state import State
 from coflux.server.core.statuses import Status
 from coflux.server.core.turn import Turn
@@ -28,56 +29,46 @@ from coflux.server.core.turn import Turn
 AHEAD = 256
 
 
-def owned(turn: Turn, to: Code) -> Execution | None:
-    """The execution that a request comes from; None (and refused) when it may not ask (ST-6)."""
-    execution = turn.state.executions.get(to.execution)
-    if execution is None or execution.assigned_to != to.session:
-        turn.refuse(to, "not_found", f"execution {to.execution} is not held by this session")
-        return None
-    if execution.result is not None:
-        turn.refuse(to, "conflict", f"execution {to.execution} has ended")
-        return None
-    return execution
-
-
 def requested(turn: Turn, event: WaitRequested) -> None:
     """Running code waits (T9)."""
     execution = owned(turn, event.to)
     if execution is None:
         return
-    unknown = next((h for h in event.handles if not _exists(turn.state, h)), None)
+    unknown = next((h for h in event.handles if h not in turn.state.executions), None)
     if unknown is not None:
         turn.refuse(event.to, "not_found", f"there is no execution {unknown}")
         return
-    circle = _circle(turn.state, execution, event)
-    if circle:
-        turn.refuse(event.to, "cycle", "waiting here would close a circle: " + " → ".join(circle))
+    if event.first and not event.handles:
+        turn.refuse(event.to, "invalid", "select needs at least one handle", "handles")
         return
-    _depend(turn, execution, event.handles)
     wait = Wait(event.to.key, event.handles)
     wait.first, wait.suspend = event.first, event.suspend
     wait.cancel_remaining = event.cancel_remaining
-    begin(turn, execution, wait, event.timeout_ms)
+    ask(turn, execution, wait, event.timeout_ms)
 
 
-def begin(turn: Turn, execution: Execution, wait: Wait, timeout_ms: int | None = None) -> None:
-    """Answer at once what can be, else open the wait."""
-    drop(turn, execution, wait.key)
+def ask(turn: Turn, execution: Execution, wait: Wait, timeout_ms: int | None = None) -> None:
+    """Answer at once what can be answered, else open the wait."""
+    to = Code(execution.assigned_to or "", execution.id, wait.key)
+    if wait.key in execution.waits:  # asked again after a reconnect: the answer will come
+        return
+    if wait.key in execution.expired:
+        turn.send(Expire(to))
+        return
+    is_look = timeout_ms is not None and timeout_ms <= 0 and not wait.suspend
+    circle = [] if is_look else circles.closed_by(turn.state, execution.id, wait.handles)
+    if circle:
+        message = "waiting here would close a circle: " + " → ".join(circle)
+        turn.refuse(to, "cycle", message)
+        return
+    _depend(turn, execution, wait.handles)
     wait.left = {h: None for h in wait.handles if not turn.state.is_resolved(h)}
     if _is_over(wait):
-        _answer(turn, execution, wait)
+        _settle_at_once(turn, execution, wait, is_look)
     elif timeout_ms is not None and timeout_ms <= 0:
         _expire(turn, execution, wait)
     else:
         _open(turn, execution, wait, timeout_ms)
-
-
-def drop(turn: Turn, execution: Execution, key: int) -> None:
-    """Forget a wait that is asked again after a reconnect."""
-    old = execution.waits.pop(key, None)
-    if old is not None:
-        for handle in old.left:
-            results.forget_wait(turn, execution, key, handle)
 
 
 def told(turn: Turn, execution: Execution, key: int, handle: str) -> None:
@@ -86,7 +77,11 @@ def told(turn: Turn, execution: Execution, key: int, handle: str) -> None:
     if wait is None or wait.is_done:
         return
     wait.left.pop(handle, None)
-    if _is_over(wait):
+    if not _is_over(wait):
+        return
+    if wait.first:
+        _win(turn, execution, wait, handle)
+    if execution.result is None:  # a loser's descendants may include the one that selects
         _complete(turn, execution, wait)
 
 
@@ -97,7 +92,7 @@ def expired(turn: Turn, execution: Execution, key: int) -> None:
         return
     wait.expired = True
     if wait.suspend:
-        suspend(turn, execution, turn.now, tuple(wait.left), wait.first)
+        _suspend_for(turn, execution, wait)
     else:
         _complete(turn, execution, wait)
 
@@ -118,13 +113,15 @@ def suspension_requested(turn: Turn, event: SuspensionRequested) -> None:
 
 
 def suspend(
-    turn: Turn, execution: Execution, due_at: int, gate: tuple[str, ...], first: bool = False
-) -> None:
+    turn: Turn, execution: Execution, due_at: int, gate: tuple[str, ...], first: bool = False,
+    cancel_remaining: bool = False,
+) -> None:  # fmt: skip
     """End the attempt; the next goes on when due and when what it waits for is resolved (T15)."""
     attempt = ExecutionCreated(
         execution.step.next_id(), execution.environment, "resume", due_at, turn.now,
         predecessor=execution.id, retries_used=execution.retries_used, gate=gate,
-        gate_first=first, reuse=execution.reuse,
+        gate_first=first, gate_cancel=cancel_remaining, code=execution.required_code,
+        reuse=execution.reuse,
     )  # fmt: skip
     results.stop(turn, execution, Suspended(), successor=attempt.execution, now=True)
     results.create(turn, attempt)
@@ -132,7 +129,7 @@ def suspend(
 
 def awaited(turn: Turn, event: OutcomeAwaited) -> None:
     """A client waits for an outcome; it is told now or later."""
-    if not _exists(turn.state, event.execution):
+    if event.execution not in turn.state.executions:
         turn.refuse(event.to, "not_found", f"there is no execution {event.execution}")
         return
     waiter = Waiter("client", event.to.by, event.to.token, event.execution)
@@ -163,10 +160,6 @@ def outcome(state: State, handle: str) -> Outcome:
     return Outcome(handle, id, end.result if end is not None else None)
 
 
-def _exists(state: State, handle: str) -> bool:
-    return handle in state.executions
-
-
 def _depend(turn: Turn, execution: Execution, handles: tuple[str, ...]) -> None:
     new = tuple(dict.fromkeys(h for h in handles if h not in execution.dependencies))
     if new:
@@ -177,14 +170,40 @@ def _is_over(wait: Wait) -> bool:
     return not wait.left or (wait.first and len(wait.left) < len(set(wait.handles)))
 
 
+def _settle_at_once(turn: Turn, execution: Execution, wait: Wait, is_look: bool) -> None:
+    if wait.first:
+        resolved = [h for h in wait.handles if h not in wait.left]
+        _win(turn, execution, wait, _first_of(turn.state, execution, resolved))
+        if execution.result is not None:
+            return
+    session = turn.state.sessions.get(execution.assigned_to or "")
+    if is_look or session is None or not session.is_crowded or execution.id in session.blocked:
+        _answer(turn, execution, wait)
+        return
+    # After a restart of the server more may be taken for running than there are slots (WA-9).
+    wait.is_done = True
+    _block(turn, execution, wait)
+    session.resuming[execution.id] = None
+
+
 def _open(turn: Turn, execution: Execution, wait: Wait, timeout_ms: int | None) -> None:
     if timeout_ms is not None:
         wait.deadline = turn.now + timeout_ms
         turn.agenda.at(wait.deadline, "wait", execution.id, wait.key)
-    turn.state.open_wait(execution, wait)
     for handle in wait.left:
         end_id = turn.state.end_of(handle)[0]
         turn.agenda.watch(end_id, Waiter("wait", execution.id, wait.key, handle))
+    session = turn.state.sessions.get(execution.assigned_to or "")
+    if session is not None and execution.id in session.resuming:
+        # No longer the last: what was to be answered once a slot is free can be answered now.
+        del session.resuming[execution.id]
+        for other in list(execution.waits.values()):
+            _close(turn, execution, other)
+    _block(turn, execution, wait)
+
+
+def _block(turn: Turn, execution: Execution, wait: Wait) -> None:
+    turn.state.open_wait(execution, wait)
     if execution.status is not Status.WAITING:
         turn.record(Blocked(execution.id, turn.now))
         turn.agenda.stirred[execution.environment] = None
@@ -219,19 +238,42 @@ def _close(turn: Turn, execution: Execution, wait: Wait) -> None:
 
 def _expire(turn: Turn, execution: Execution, wait: Wait) -> None:
     if wait.suspend:
-        suspend(turn, execution, turn.now, tuple(wait.left), wait.first)
+        _suspend_for(turn, execution, wait)
     else:
+        execution.expired[wait.key] = None
         turn.send(Expire(Code(execution.assigned_to or "", execution.id, wait.key)))
+
+
+def _suspend_for(turn: Turn, execution: Execution, wait: Wait) -> None:
+    suspend(
+        turn, execution, turn.now, tuple(wait.left), wait.first,
+        wait.first and wait.cancel_remaining,
+    )  # fmt: skip
 
 
 def _answer(turn: Turn, execution: Execution, wait: Wait) -> None:
     resolved = [h for h in wait.handles if turn.state.is_resolved(h)]
-    chosen = resolved[:1] if wait.first else resolved
+    chosen = [wait.winner] if wait.winner is not None else resolved
     to = Code(execution.assigned_to or "", execution.id, wait.key)
     outcomes = tuple(outcome(turn.state, h) for h in dict.fromkeys(chosen))
     for handle in chosen:
         execution.fresh.pop(handle, None)
     turn.send(Answer(to, outcomes, wait.executions, _ahead(turn.state, execution)))
+
+
+def _win(turn: Turn, execution: Execution, wait: Wait, winner: str) -> None:
+    wait.winner = winner
+    if wait.cancel_remaining:
+        cancellation.cancel_others(turn, execution, wait.handles, winner)
+
+
+def _first_of(state: State, execution: Execution, resolved: list[str]) -> str:
+    """The first in the list (WA-7), but for those that an earlier win of this step cancelled.
+
+    A resumed attempt, and a request that is sent again, so find the winner that there was.
+    """
+    lost = [h for h in resolved if cancellation.is_loser(state, execution, h)]
+    return next((h for h in resolved if h not in lost), resolved[0])
 
 
 def _ahead(state: State, execution: Execution) -> tuple[Outcome, ...]:
@@ -242,39 +284,3 @@ def _ahead(state: State, execution: Execution) -> tuple[Outcome, ...]:
         del execution.fresh[id]
     outcomes = [outcome(state, id) for id in told]
     return tuple(o for o in outcomes if isinstance(o.result, Returned) and o.execution == o.handle)
-
-
-def _circle(state: State, execution: Execution, event: WaitRequested) -> list[str]:
-    """The ids of the circle that this wait would close (WA-11), or nothing."""
-    seen: dict[str, str] = {}
-    todo = []
-    for handle in event.handles:
-        id, end = state.end_of(handle)
-        if end is not None and end.result is None:
-            seen.setdefault(id, execution.id)
-            todo.append(id)
-    while todo:
-        id = todo.pop()
-        if id == execution.id:
-            return _path(seen, id)
-        for following in _waits_for(state, id):
-            if following not in seen:
-                seen[following] = id
-                todo.append(following)
-    return []
-
-
-def _path(seen: dict[str, str], id: str) -> list[str]:
-    path = [id]
-    while seen[path[-1]] != id:
-        path.append(seen[path[-1]])
-    return [id, *reversed(path)]
-
-
-def _waits_for(state: State, id: str) -> list[str]:
-    execution = state.executions.get(id)
-    if execution is None:
-        return []
-    handles = [h for wait in execution.waits.values() for h in wait.left]
-    ends = [state.end_of(h) for h in [*handles, *execution.gate]]
-    return [id for id, end in ends if end is not None and end.result is None]
