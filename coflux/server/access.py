@@ -19,6 +19,8 @@ RIGHTS: tuple[Right, ...] = ("read", "run", "admin")
 
 #: Carries the principal from the gateway to the project process.
 PRINCIPAL_HEADER = "X-Coflux-Principal"
+#: Says `1` when the client is on the server's machine.
+LOCAL_HEADER = "X-Coflux-Local"
 
 
 class Scope(msgspec.Struct, frozen=True):

@@ -9,14 +9,12 @@ from tornado.httputil import HTTPHeaders, RequestStartLine
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import HTTPError, stream_request_body
 
-from coflux.server.access import PRINCIPAL_HEADER, encode_principal
+from coflux.server.access import LOCAL_HEADER, PRINCIPAL_HEADER, encode_principal
 from coflux.server.gateway.auth import SESSION_PREFIX, is_loopback
 from coflux.server.gateway.handler import JsonHandler, RouteHandler
 from coflux.server.gateway.upstream import HOP_BY_HOP, Exchange, connect, splice
 from coflux.server.routes import PREFIX
 
-#: Tells the project that the client is on this machine, so that it may be told of local paths.
-LOCAL_HEADER = "X-Coflux-Local"
 #: What the client said in them is between it and the gateway, or would be a forgery.
 _NOT_PASSED_ON = HOP_BY_HOP | {
     "authorization", "cookie", "content-length", "expect", "host", "origin",

@@ -23,7 +23,7 @@ from coflux.errors import (
     Refused,
     Unavailable,
 )
-from coflux.server.access import PRINCIPAL_HEADER, Principal, decode_principal
+from coflux.server.access import LOCAL_HEADER, PRINCIPAL_HEADER, Principal, decode_principal
 from coflux.server.bodies import BackupRequest, SessionToken, decode_body
 from coflux.server.project import operations
 from coflux.server.project.agents import AgentHandler
@@ -117,7 +117,8 @@ class ApiHandler(JsonHandler):
         ]
         query = read_query(route.query, pairs)
         body = decode_body(self.request.body, route.request) if route.request else None
-        call = Call(self.project, principal, body, query, dict(self.path_kwargs))
+        is_local = self.request.headers.get(LOCAL_HEADER) == "1"
+        call = Call(self.project, principal, body, query, dict(self.path_kwargs), is_local)
         answer = await operations.OPERATIONS[route.name](call)
         self.answer(answer, call.status or route.status)
 

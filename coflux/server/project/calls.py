@@ -93,6 +93,8 @@ class Call:
     body: Any = None
     query: dict[str, Any] = field(default_factory=dict)
     path: dict[str, str] = field(default_factory=dict)
+    #: Whether the client is on this machine, as the gateway says.
+    is_local: bool = False
     #: Status to answer with when it is not the route's.
     status: int | None = None
 

@@ -340,13 +340,14 @@ async def open_session(call: Call) -> Any:
         lambda to: e.SessionRequested(to, environment.name, hash_secret(secret)), fx.Confirm
     )
     session = done.data["session"]
+    is_local = body.local and call.is_local
     return {
         "session": session,
         "token": f"cfs_{call.project.name}.{session}.{secret}",
         "environment": {"id": environment.id, "name": environment.name},
         "project": call.project.name,
-        "socket": call.project.socket if body.local else None,
-        "blobs": str(call.project.directory / "blobs") if body.local else None,
+        "socket": call.project.socket if is_local else None,
+        "blobs": str(call.project.directory / "blobs") if is_local else None,
     }
 
 
