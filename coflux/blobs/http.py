@@ -129,7 +129,10 @@ class HttpBlobs:
             connection, is_used = self._connection()
             try:
                 content = body() if body is not None else None
-                connection.request(method, f"{self._path}/{sha}", content, headers)
+                # A server that refuses before it has read all may have closed its side already;
+                # then its answer says why.
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    connection.request(method, f"{self._path}/{sha}", content, headers)
                 return connection, connection.getresponse()
             except (OSError, HTTPException) as error:
                 connection.close()

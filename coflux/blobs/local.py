@@ -9,13 +9,17 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
 from coflux.blobs.store import CHUNK, Reader, check_key, is_key, missing, save, write_all
 from coflux.errors import CofluxError
+
+#: Bytes of a large file after which the disk is set to work.
+_SYNC_EVERY = 32 * CHUNK
 
 
 class LocalBlobs:
@@ -63,10 +67,13 @@ class LocalBlobs:
         sha, size = hashlib.sha256(), 0
         buffer = memoryview(bytearray(CHUNK))
         with FileIO(path) as source, self._temporary() as (file, temporary):
-            while count := source.readinto(buffer):
-                sha.update(buffer[:count])
-                write_all(file, buffer[:count])
-                size += count
+            with _early_sync(file) as sync:
+                while count := source.readinto(buffer):
+                    sha.update(buffer[:count])
+                    write_all(file, buffer[:count])
+                    size += count
+                    if size % _SYNC_EVERY < count:
+                        sync()
             self._keep(file, temporary, sha.hexdigest(), size)
         return sha.hexdigest(), size
 
@@ -95,19 +102,20 @@ class LocalBlobs:
     def _has(self, sha: str, size: int) -> bool:
         """Whether the blob is there whole. It then counts as written now, for the collector.
 
-        Its bytes are read, so that storing a blob again mends a damaged one.
+        Its bytes are read, so that storing a blob again mends a damaged one. They are made durable
+        too, since whoever put it there may not have come so far.
         """
-        path = self._path(sha)
         try:
-            if os.stat(path).st_size != size:
-                return False
-            # Before the look at the bytes, which may take a while.
-            os.utime(path)
-            with self.open(sha) as reader:
-                for _ in reader:
+            with FileIO(self._path(sha)) as file:
+                if os.fstat(file.fileno()).st_size != size:
+                    return False
+                os.utime(file.fileno())
+                for _ in Reader(sha, file):
                     pass
+                os.fsync(file.fileno())
         except (FileNotFoundError, CofluxError):
             return False
+        sync_directory(os.path.dirname(self._path(sha)))
         return True
 
     @contextmanager
@@ -139,6 +147,25 @@ class LocalBlobs:
             sync_directory(self._folder)
             os.rename(path, final)
         sync_directory(directory)
+
+
+@contextmanager
+def _early_sync(file: FileIO) -> Iterator[Callable[[], None]]:
+    """Gives a function that starts writing to disk what was written so far, without waiting.
+
+    So the disk works while the rest is read and hashed, and the sync at the end finds little left.
+    """
+    with ThreadPoolExecutor(1, "coflux-sync") as pool:
+        running: list[Future[None]] = []
+
+        def sync() -> None:
+            if not running or running[-1].done():
+                running.append(pool.submit(os.fdatasync, file.fileno()))
+
+        yield sync
+        # The system reports a failed write only once; it must not get lost here.
+        for each in running:
+            each.result()
 
 
 def sync_directory(path: str) -> None:

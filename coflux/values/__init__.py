@@ -11,7 +11,7 @@ become references, those of one with `__coflux_secret__(self) -> str` are held b
 from coflux.values.decode import decode
 from coflux.values.encode import INLINE_LIMIT, encode
 from coflux.values.format import type_name
-from coflux.values.jsons import JSON_LIMIT, from_json, to_json
+from coflux.values.jsons import JSON_LIMIT, from_json, pickled_by, to_json
 from coflux.values.previews import cut, preview
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "decode",
     "encode",
     "from_json",
+    "pickled_by",
     "preview",
     "to_json",
     "type_name",

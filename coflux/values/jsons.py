@@ -15,7 +15,8 @@ from coflux.errors import InvalidRequest, NotSerialisable
 from coflux.model import Value
 from coflux.values.decode import data_of
 from coflux.values.encode import encode
-from coflux.values.format import BIG_INT, MARK, damaged, is_marked, unpack
+from coflux.values.format import BIG_INT, MARK, PICKLES, damaged, is_marked, unpack
+from coflux.values.pickles import Pickles, describe
 
 #: An HTTP body may be this long, in bytes.
 JSON_LIMIT = 8 * 1024 * 1024
@@ -54,6 +55,30 @@ def to_json(
     except msgspec.DecodeError as error:
         raise damaged(str(error)) from error
     return True, tree
+
+
+def pickled_by(value: Value, blobs: Blobs | None) -> tuple[str, list[str]] | None:
+    """Which Python pickled parts of the value, and the types of these, without unpickling (VA-2).
+
+    Returns:
+        `("3.11", ["package.Class", …])`; None when nothing in it is pickled.
+
+    Raises:
+        NotFound: its blob is missing.
+        CofluxError: the data is damaged.
+    """
+    found: list[Pickles] = []
+
+    def extension(code: int, data: memoryview) -> None:
+        if code == PICKLES:
+            found.append(describe(data))
+
+    if value.format == "pickle":
+        try:
+            msgspec.msgpack.Decoder(ext_hook=extension).decode(data_of(value, blobs))
+        except msgspec.DecodeError as error:
+            raise damaged(str(error)) from error
+    return (found[0].python, found[0].types) if found else None
 
 
 def _read(data: bytes) -> Any:

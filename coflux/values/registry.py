@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from coflux.errors import CofluxError
 from coflux.values import classes, stdlib
-from coflux.values.format import ARROW, NUMPY, PANDAS, POLARS, Codec, damaged
+from coflux.values.format import ARROW, NUMPY, PANDAS, POLARS, PYTZ, Codec, damaged
 
 #: Module of codecs by the library's name. Each has `find(type)` and `CODECS`.
 _LIBRARIES = {
@@ -22,12 +22,14 @@ _LIBRARIES = {
     "pandas": "coflux.values.for_pandas",
     "polars": "coflux.values.for_polars",
     "pyarrow": "coflux.values.for_pyarrow",
+    "pytz": "coflux.values.for_pytz",
 }
 _LIBRARY_CODES = {
     range(NUMPY, PANDAS): "numpy",
     range(PANDAS, POLARS): "pandas",
     range(POLARS, ARROW): "polars",
-    range(ARROW, 128): "pyarrow",
+    range(ARROW, PYTZ): "pyarrow",
+    range(PYTZ, PYTZ + 8): "pytz",
 }
 
 _builders: dict[int, Callable[[list[Any]], object]] = {

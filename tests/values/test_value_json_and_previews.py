@@ -17,7 +17,7 @@ from value_strategies import modest, trees
 
 from coflux.blobs import LocalBlobs
 from coflux.errors import InvalidRequest
-from coflux.values import decode, encode, from_json, preview, to_json
+from coflux.values import decode, encode, from_json, pickled_by, preview, to_json
 
 json_trees: st.SearchStrategy[Any] = st.recursive(
     st.none()
@@ -79,6 +79,13 @@ def test_va_5_json_needs_no_class_of_the_value() -> None:
     import msgspec
 
     subprocess.run([sys.executable, "-c", code], input=msgspec.msgpack.encode(value), check=True)
+
+
+def test_va_2_pickled_parts_are_marked_with_types_and_python_version() -> None:
+    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    value = encode([1, Plain(2)], blobs=None)
+    assert pickled_by(value, None) == (python, ["value_samples.Plain"])
+    assert pickled_by(encode([(1,)], blobs=None), None) is None
 
 
 @modest

@@ -251,6 +251,14 @@ def test_odd_columns_are_pickled_and_the_rest_is_not() -> None:
     pd.testing.assert_frame_equal(decode(value, blobs=None), frame)
 
 
+def test_zones_of_pytz_come_back_exactly() -> None:
+    pytz = pytest.importorskip("pytz")
+    berlin = pytz.timezone("Europe/Berlin")
+    summer = berlin.localize(dt.datetime(2024, 7, 1)).tzinfo
+    for zone in (pytz.utc, pytz.FixedOffset(90), berlin, summer, pytz.timezone("Etc/GMT+3")):
+        assert back([zone])[0] is zone
+
+
 # --- polars and pyarrow -------------------------------------------------------------------------
 
 POLARS = pl.DataFrame(
