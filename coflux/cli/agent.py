@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
 import click
 
+from coflux.cli.embedded import AGENT_READY
 from coflux.cli.options import Duration, Invocation, common, read_tags
 from coflux.cli.output import emit
 
@@ -67,7 +69,17 @@ def agent(
             dev=dev,
             ends_with_stdin=exit_on_stdin_eof,
             notice=None if call.as_json else click.echo,
-            ready=(lambda session: emit({"session": session})) if call.as_json else None,
+            ready=_announce_json if call.as_json else _announce,
             **{name: value for name, value in given.items() if value is not None},
         )
     )
+
+
+def _announce(session: str) -> None:
+    click.echo(f"{AGENT_READY} {session}")
+    sys.stdout.flush()
+
+
+def _announce_json(session: str) -> None:
+    emit({"session": session})
+    sys.stdout.flush()

@@ -7,6 +7,7 @@ import sys
 import click
 
 from coflux.cli.options import Invocation, common
+from coflux.cli.output import note
 
 
 @click.command()
@@ -24,10 +25,11 @@ def dev(call: Invocation, repositories: tuple[str, ...], concurrency: int | None
     options = ["--concurrency", str(concurrency)] if concurrency else []
     try:
         with Embedded(call, call.config.data_dir, verbose=True) as server:
+            server.ready()
             click.echo(f"UI at {sign_in_url(server.config)}")
             sys.stdout.flush()
-            server.start_agent(*repositories, "--dev", "--exit-on-stdin-eof", *options)
-            server.wait()
+            server.start_agent(*repositories, "--dev", *options)
+            note(f"{server.wait()} has ended")
             return 3
     except KeyboardInterrupt:
         return 0

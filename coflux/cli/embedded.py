@@ -24,6 +24,8 @@ from coflux.errors import Unavailable
 if TYPE_CHECKING:
     from coflux.cli.options import Invocation
 
+#: What an agent prints when it serves, before its session's id.
+AGENT_READY = "ready: session"
 _READY_S = 20.0
 _STOP_S = 10.0
 _LOOK_S = 0.01
@@ -34,7 +36,8 @@ class Embedded:
     """A server to work with for a while; a context manager.
 
     A server that runs already over the data directory is used and left running; another is
-    started otherwise. Agents started here end with it in either case.
+    started otherwise, and `ready` waits for it, so that there is time for something else
+    meanwhile. Agents started here end with it in either case.
     """
 
     def __init__(self, call: Invocation, data_dir: Path, *, verbose: bool = False) -> None:
@@ -54,17 +57,23 @@ class Embedded:
     def __enter__(self) -> Embedded:
         if _is_explicit(self.config):
             return self
-        found = config.running_servers(self._data_dir)
-        try:
-            running = found[0] if found else self._start_server()
-        except BaseException:
-            self._stop()
-            raise
+        if not config.running_servers(self._data_dir):
+            arguments = ["server", "--port", "0", "--data-dir", str(self._data_dir)]
+            self._server = self._start([*arguments, "--exit-on-stdin-eof"], "server.log", {})
+        return self
+
+    def ready(self) -> None:
+        """Wait until the server answers; from then on the call's configuration leads to it.
+
+        Raises `Unavailable` where it does not start, with the end of what it said.
+        """
+        if _is_explicit(self.config):
+            return
+        running = self._wait_for_server()
         token = self._call.flags["token"] or running.token
         self.config = replace(self.config, host=running.url, token=token)
         # A client made later from this call has to find the same server.
         self._call.__dict__["config"] = self.config
-        return self
 
     def __exit__(
         self,
@@ -85,28 +94,41 @@ class Embedded:
         if settings.token:
             # Not among the arguments, which every process of the machine can read (AU-5).
             variables["COFLUX_TOKEN"] = settings.token
-        agent = self._start(["agent", *arguments], "agent.log", variables)
+        command = ["agent", "--exit-on-stdin-eof", *arguments]
+        agent = self._start(command, "agent.log", variables)
         self._agents.append(agent)
         return agent
 
-    def wait(self) -> None:
-        """Wait until the server or all agents have ended, or for Ctrl-C."""
-        mine = [process for process in (self._server, *self._agents) if process is not None]
-        while all(process.poll() is None for process in mine):
+    def agent_ready(self, agent: subprocess.Popen[bytes]) -> None:
+        """Wait until the agent serves; raises `Unavailable` where it does not, saying why."""
+        path = self._data_dir / "agent.log"
+        deadline = time.monotonic() + _READY_S
+        while AGENT_READY.encode() not in path.read_bytes():
+            if agent.poll() is not None:
+                raise Unavailable(f"the agent did not start: {self._last_lines('agent.log')}")
+            if time.monotonic() > deadline:
+                raise Unavailable(f"the agent was not ready after {_READY_S:.0f} s; see {path}")
+            time.sleep(_LOOK_S)
+
+    def wait(self) -> str:
+        """Wait until the server or an agent has ended, and say which; or for Ctrl-C."""
+        mine = [("the agent", agent) for agent in self._agents]
+        if self._server is not None:
+            mine.append(("the server", self._server))
+        while True:
+            for name, process in mine:
+                if process.poll() is not None:
+                    return name
             time.sleep(0.2)
 
     # --- processes ----------------------------------------------------------------------------
 
-    def _start_server(self) -> config.RunningServer:
-        self._data_dir.mkdir(parents=True, exist_ok=True)
-        arguments = ["server", "--port", "0", "--data-dir", str(self._data_dir)]
-        server = self._start([*arguments, "--exit-on-stdin-eof"], "server.log", {})
-        self._server = server
+    def _wait_for_server(self) -> config.RunningServer:
         deadline = time.monotonic() + _READY_S
         while time.monotonic() < deadline:
             for running in config.running_servers(self._data_dir):
                 return running
-            if server.poll() is not None:
+            if self._server is None or self._server.poll() is not None:
                 raise Unavailable(f"the server did not start: {self._last_lines('server.log')}")
             time.sleep(_LOOK_S)
         raise Unavailable(

@@ -28,8 +28,10 @@ def run(call: Invocation, target: str, arguments: tuple[str, ...]) -> int:
     repository, function = load_target(target)
     _check_arguments(function, positional, named)
     with Embedded(call, call.config.data_dir) as server:
-        server.start_agent(repository, "--register", "--exit-on-stdin-eof")
+        server.ready()
+        agent = server.start_agent(repository)
         started = call.client.start(function, positional, named)
+        server.agent_ready(agent)
         code = wait_for_run(started, as_json=call.as_json, detachable=server.is_attached)
         if code == 130 and not server.is_attached:
             started.cancel()

@@ -28,14 +28,18 @@ def demo(call: Invocation, keep: bool, data_dir: Path | None) -> int:
     It compares the climates of Seattle and New York: years side by side, a source that fails once
     and is tried again, a chart and tables as assets. The second time, the cache spares the reading.
     """
-    from coflux.cli.demo.weather import report
     from coflux.cli.embedded import Embedded
-    from coflux.cli.watch import wait_for_run
 
     folder = data_dir or _default_folder()
     with Embedded(call, folder) as server:
-        server.start_agent(_REPOSITORY, "--register", "--exit-on-stdin-eof")
+        # While the server starts.
+        from coflux.cli.demo.weather import report
+        from coflux.cli.watch import wait_for_run
+
+        server.ready()
+        agent = server.start_agent(_REPOSITORY, "--register")
         run = call.client.start(report)
+        server.agent_ready(agent)
         code = wait_for_run(run, as_json=call.as_json)
         if code == 0 and not call.as_json:
             _point_out(run)
@@ -73,7 +77,7 @@ def _finish(server: Embedded, folder: Path, run: Run, keep: bool, as_json: bool)
         return 0
     show({"url": address} if as_json else f"UI: {address}  (Ctrl-C ends the server)")
     try:
-        server.wait()
+        note(f"{server.wait()} has ended")
     except KeyboardInterrupt:
         return 0
     return 3
