@@ -27,6 +27,8 @@ _connections = itertools.count(1)
 
 #: SE-3: pings both ways every 5 s; silent for 15 s is disconnected.
 PING_S, SILENT_S = 5.0, 15.0
+#: Messages that nobody waits for: they may share the commit of what comes next.
+_LAZY = (wire.Acknowledged, wire.Started, wire.Code, wire.Depend)
 #: Close code for a peer that breaks the protocol (RFC 6455, 7.4.1).
 POLICY_VIOLATION = 1008
 
@@ -186,7 +188,7 @@ class AgentHandler(WebSocketHandler):
         except CofluxError as error:
             self._refuse(message, error)
             return
-        self.orchestrator.put(event)
+        self.orchestrator.put(event, lazy=isinstance(message, _LAZY))
 
     def _refuse(self, message: Any, error: CofluxError) -> None:
         refusal = wire.Refusal("invalid", str(error))

@@ -31,6 +31,8 @@ from coflux.server.store.store import Store
 
 #: Events decided in one batch at most, so that a flood cannot hold the loop for long.
 BATCH = 2_000
+#: How long, in seconds, what is not urgent waits for company before it is committed.
+PATIENCE_S = 0.003
 #: Families of finished runs that stay in memory for quick answers.
 KEPT = 64
 #: Families of finished runs read for looking at them.
@@ -71,6 +73,7 @@ class Orchestrator:
         self._finished: OrderedDict[str, None] = OrderedDict()
         self._archive: OrderedDict[str, State] = OrderedDict()
         self._flush_handle: asyncio.Handle | None = None
+        self._is_lazy = False
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._now = self.store.load(self.machine.state)
@@ -83,20 +86,24 @@ class Orchestrator:
         self._decide(lambda now: [self.machine.start(now)])
         self._set_timer()
 
-    def put(self, event: Event) -> None:
-        """Have an event decided with the next batch."""
+    def put(self, event: Event, lazy: bool = False) -> None:
+        """Have an event decided with the next batch.
+
+        Nobody waits for what follows from a `lazy` one, so it may share the commit of the next
+        event that comes within `PATIENCE_S`.
+        """
         self._inbox.append(event)
-        self._wake()
+        self._wake(lazy)
 
     def put_logs(self, entries: Iterable[LogEntry]) -> None:
         """Have log entries kept with the next batch."""
         self._log_inbox.extend(entries)
-        self._wake()
+        self._wake(lazy=True)
 
     def after_commit(self, call: Callable[[], None]) -> None:
         """Call once everything put so far is on disk."""
         self._after.append(call)
-        self._wake()
+        self._wake(lazy=True)
 
     async def ask(self, event: Callable[[Caller], Event], by: str = "") -> fx.Effect:
         """Put an event that wants an answer, and wait for it."""
@@ -153,8 +160,15 @@ class Orchestrator:
 
     # --- the loop -------------------------------------------------------------------------------
 
-    def _wake(self) -> None:
-        if self._flush_handle is None and self._loop is not None:
+    def _wake(self, lazy: bool = False) -> None:
+        if self._loop is None or (self._flush_handle is not None and (lazy or not self._is_lazy)):
+            return
+        if self._flush_handle is not None:
+            self._flush_handle.cancel()
+        self._is_lazy = lazy
+        if lazy:
+            self._flush_handle = self._loop.call_later(PATIENCE_S, self._flush)
+        else:
             self._flush_handle = self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
