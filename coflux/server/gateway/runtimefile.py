@@ -11,6 +11,7 @@ import json
 import os
 from pathlib import Path
 
+from coflux.config import runtime_directory
 from coflux.errors import InvalidRequest
 
 #: Files of servers in this process; one with our pid that is not among them is a dead process's.
@@ -24,10 +25,7 @@ def write(url: str, token: str | None, data_dir: Path, directory: Path | None = 
     belongs to somebody else.
     """
     if directory is None:
-        # It costs more to import than the rest of this module, and embedders may not need it.
-        from platformdirs import user_runtime_dir
-
-        directory = Path(user_runtime_dir("coflux"))
+        directory = runtime_directory()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if directory.stat().st_uid != os.getuid():
         raise InvalidRequest(f"{directory} belongs to another user; set XDG_RUNTIME_DIR.")
