@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from coflux import config
 from coflux.client.environments import Environments
 from coflux.client.outcome import Outcome, read_outcome
+from coflux.client.patience import Patience
 from coflux.client.run import Run
 from coflux.client.transport import Transport, segment
 from coflux.errors import Unavailable
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 
 #: The longest time that one request may ask the server to wait, in seconds.
 _WAIT_MAX_S = 30.0
-#: Waiting goes on while the server is away for this long, in seconds: restarts and short outages.
-_PATIENCE_S = 60.0
-_RETRY_MAX_S = 2.0
 
 
 class Client:
@@ -195,7 +193,7 @@ class Client:
     ) -> Outcome:
         """The final outcome; raises `TimeoutError` when it is not there in `timeout` seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        patience = _Patience()
+        patience = Patience()
         while True:
             left = _WAIT_MAX_S if deadline is None else max(0.0, deadline - time.monotonic())
             try:
@@ -372,26 +370,6 @@ def _payload() -> Any:
     from coflux.client import payload
 
     return payload
-
-
-class _Patience:
-    """How long an outage may last while somebody waits, and the pauses between attempts."""
-
-    def __init__(self) -> None:
-        self.renew()
-
-    def renew(self) -> None:
-        self._until = time.monotonic() + _PATIENCE_S
-        self._pause = 0.1
-
-    def spend(self, deadline: float | None) -> bool:
-        """Pause before the next attempt; False when there should be none."""
-        end = self._until if deadline is None else min(self._until, deadline)
-        if time.monotonic() >= end:
-            return False
-        time.sleep(self._pause)
-        self._pause = min(self._pause * 2, _RETRY_MAX_S)
-        return True
 
 
 # --- the current client -----------------------------------------------------------------------
