@@ -33,6 +33,10 @@ from coflux.server.store.store import Store
 BATCH = 2_000
 #: How long, in seconds, what is not urgent waits for company before it is committed.
 PATIENCE_S = 0.003
+#: Two commits are at least so far apart, in seconds: less than any caller needs to come again.
+BREATH_S = 0.0002
+#: With so many executions running, somebody waits for each answer and for nothing else.
+ALONE = 2
 #: Families of finished runs that stay in memory for quick answers.
 KEPT = 64
 #: Families of finished runs read for looking at them.
@@ -74,6 +78,9 @@ class Orchestrator:
         self._archive: OrderedDict[str, State] = OrderedDict()
         self._flush_handle: asyncio.Handle | None = None
         self._is_lazy = False
+        #: When the last commit ended and how long it took, in seconds.
+        self._committed_at = 0.0
+        self._commit_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._now = self.store.load(self.machine.state)
@@ -166,10 +173,22 @@ class Orchestrator:
         if self._flush_handle is not None:
             self._flush_handle.cancel()
         self._is_lazy = lazy
-        if lazy:
-            self._flush_handle = self._loop.call_later(PATIENCE_S, self._flush)
+        delay = PATIENCE_S if lazy else self._breath()
+        if delay > 0:
+            self._flush_handle = self._loop.call_later(delay, self._flush)
         else:
             self._flush_handle = self._loop.call_soon(self._flush)
+
+    def _breath(self) -> float:
+        """Seconds until the next commit.
+
+        While many executions run, as long as the last commit took: under load the loop then commits
+        for half of its time at most, and a batch is what came in during the other half. A caller
+        that is alone does not wait, unless it sends faster than one by one.
+        """
+        running = sum(session.used for session in self.machine.state.sessions.values())
+        pause = BREATH_S if running <= ALONE else max(BREATH_S, self._commit_s)
+        return self._committed_at + pause - time.monotonic()
 
     def _flush(self) -> None:
         self._flush_handle = None
@@ -200,7 +219,10 @@ class Orchestrator:
             for outcome in turns(self.now()):
                 changes += outcome.changes
                 effects += outcome.effects
+            begun = time.monotonic()
             self.store.write(changes)
+            self._committed_at = time.monotonic()
+            self._commit_s = min(self._committed_at - begun, PATIENCE_S)
         except BaseException as error:
             # Memory and disk may differ now: nothing may leave this process any more.
             if self.on_failure is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -65,6 +66,10 @@ async def _serve(name: str, directory: Path, socket_path: str) -> None:
     server = HTTPServer(application, max_body_size=MAX_BODY + 4096, max_buffer_size=2 * MAX_BODY)
     server.add_socket(bind_unix_socket(socket_path, mode=0o600, backlog=512))
     orchestrator.start()
+    # Live work is many small objects that stay: looking through them often would cost more than
+    # all decisions. Cycles come from finished runs only.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
     print("ready", flush=True)  # noqa: T201 - what the supervisor waits for
     await _until_told_to_stop()
     server.stop()
