@@ -38,10 +38,12 @@ class Host(Protocol):
     execution: str
     #: The target that runs.
     target: Target[Any, Any]
-    #: Where it works: its own temporary directory.
-    directory: Path
     #: Blob stores, for encoding and decoding.
     blobs: Any
+
+    @property
+    def directory(self) -> Path:
+        """Where it works: its own temporary directory."""
 
     def encode(self, obj: object, path: str) -> Value:
         """Encode a value; `path` names it in errors."""

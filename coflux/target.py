@@ -68,6 +68,7 @@ class Target(Generic[P, T]):
         self.is_stub = is_stub
         #: Made by `with_…`: only the original is registered and hosted (SU-9).
         self.is_copy = False
+        self.is_async = inspect.iscoroutinefunction(function)
         self._signature = signature or inspect.signature(function)
         self._code: str | None = None
 
@@ -112,7 +113,7 @@ class Target(Generic[P, T]):
         return self._resolved(args, kwargs)
 
     def _call_plainly(self, args: Any, kwargs: Any) -> T:
-        if not inspect.iscoroutinefunction(self.__wrapped__):
+        if not self.is_async:
             return cast(T, self.__wrapped__(*args, **kwargs))
         return cast(T, run_coroutine(self.__wrapped__, args, kwargs))
 

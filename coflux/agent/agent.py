@@ -127,7 +127,7 @@ class Agent:
         if self._session.is_connected:
             # Connected with the new code before the old one drains (SC-10).
             self._session.report(_encode(wire.Announced(loaded.repositories)))
-            self._register(loaded)
+            self._start(self._register(loaded))
         self._pool.use(generation)
         self._first_load.set()
 
@@ -141,11 +141,17 @@ class Agent:
         self._say("a file has changed; loading again")
         self._newest = self._pool.load()
 
-    def _register(self, loaded: Loaded) -> None:
-        if self._config.register or self._config.dev:
-            self._start(self._register_now(loaded))
+    async def _get_ready(self, loaded: Loaded) -> None:
+        await self._register(loaded)
+        # Only now: whoever waits for an agent that registers wants to submit by name.
+        if not self._is_ready and self._config.ready is not None:
+            assert self._session.ticket is not None
+            self._config.ready(self._session.ticket.session)
+        self._is_ready = True
 
-    async def _register_now(self, loaded: Loaded) -> None:
+    async def _register(self, loaded: Loaded) -> None:
+        if not (self._config.register or self._config.dev):
+            return
         try:
             registered = await asyncio.get_running_loop().run_in_executor(
                 None, register, self._config, loaded
@@ -160,7 +166,8 @@ class Agent:
 
     def hello(self, session: str) -> wire.Hello:
         """The opening of a connection."""
-        inherited = [wire.Held(each, "running") for each in self._session.inherited]
+        # Until the server has an outcome, it must not think that the execution was lost.
+        owed = [wire.Held(each, "running") for each in self._session.owed]
         return wire.Hello(
             session=session,
             incarnation=self._incarnation,
@@ -172,7 +179,7 @@ class Agent:
             python=platform.python_version(),
             host=socket.gethostname(),
             pid=os.getpid(),
-            held=(*self._pool.held(), *inherited),
+            held=(*self._pool.held(), *owed),
         )
 
     def on_session(self, ticket: Ticket) -> None:
@@ -194,11 +201,7 @@ class Agent:
         if self._is_draining:
             self._session.report(_encode(wire.Draining()))
         if self._loaded is not None:
-            self._register(self._loaded)
-        if not self._is_ready and self._config.ready is not None:
-            assert self._session.ticket is not None
-            self._config.ready(self._session.ticket.session)
-        self._is_ready = True
+            self._start(self._get_ready(self._loaded))
 
     def on_execute(self, assigned: Assigned, message: bytes) -> None:
         """An execution for us."""

@@ -18,23 +18,23 @@ class Capture:
     """Unbuffered streams on descriptors 1 and 2, and a handler that logs to the host."""
 
     def __init__(self) -> None:
-        # What stood in `sys` writes to buffers that were filled before the fork.
-        self._streams = (_stream(1), _stream(2))
+        console = _console_handlers()
+        root = logging.getLogger()
+        for handler in console:
+            root.removeHandler(handler)
         self._handler = _Handler()
-        self._replaced = _console_handlers()
+        root.addHandler(self._handler)
+        if root.level == logging.WARNING and not console:
+            # Nobody has chosen a level: show what is meant for people.
+            root.setLevel(logging.INFO)
+        self._streams = (_stream(1), _stream(2))
+        sys.stdout, sys.stderr = self._streams
 
     def begin(self, host: hosts.Host) -> None:
         """Serve an execution."""
+        # An earlier one may have put something else there.
         sys.stdout, sys.stderr = self._streams
         self._handler.host = host
-        root = logging.getLogger()
-        for handler in self._replaced:
-            root.removeHandler(handler)
-        if self._handler not in root.handlers:
-            root.addHandler(self._handler)
-        if root.level == logging.WARNING and not self._replaced:
-            # Nobody has chosen a level: show what is meant for people.
-            root.setLevel(logging.INFO)
 
     def end(self) -> None:
         """The execution has ended."""

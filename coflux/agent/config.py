@@ -51,7 +51,15 @@ class AgentConfig:
     directory: Path = field(default_factory=Path.cwd)
     #: Called each time the agent has something to tell its user, one line.
     notice: Callable[[str], None] | None = None
-    #: Called once with the session's id, when the agent is connected and has told what it hosts.
+    #: Called once with the session's id, when the agent is connected, has told what it hosts, and
+    #: has registered that if it should.
     ready: Callable[[str], None] | None = None
     #: End, without a drain, when stdin does: the agent belongs to the process that holds it.
     ends_with_stdin: bool = False
+
+    def __post_init__(self) -> None:
+        if self.isolation != "spawn" and sys.platform != "linux":
+            raise ValueError(
+                f"isolation {self.isolation!r} forks processes, which is safe on Linux only; use"
+                " 'spawn'"
+            )

@@ -7,14 +7,11 @@ belong here: requests of running code (`requests`), forking (`zygote`), supervis
 from __future__ import annotations
 
 import atexit
-import inspect
 import os
 import shutil
-import signal
 import socket
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
@@ -33,7 +30,7 @@ from coflux.target import Target
 _encode = msgspec.msgpack.Encoder().encode
 _decode_execute = msgspec.msgpack.Decoder(wire.Execute).decode
 
-_RECEIVE = 256 * 1024
+_RECEIVE = 64 * 1024
 
 Targets = Mapping[str, Mapping[str, Target[Any, Any]]]
 Failures = Mapping[str, model.Error]
@@ -47,65 +44,75 @@ class Unrunnable(Exception):
         self.error = error
 
 
-def open_blobs(settings: Settings) -> Blobs:
-    """The project's blobs as an executor reaches them."""
-    url = f"{settings.url}/api/v1/projects/{settings.project}/blobs"
-    stores: list[Blobs] = [HttpBlobs(url, settings.token)]
-    if settings.blobs is not None:
-        stores.insert(0, LocalBlobs(settings.blobs))
-    return BlobChain(stores)
+class Surroundings:
+    """What all executors of a generation have in common.
 
+    It is made before they are forked: each page of memory that one of them touches is copied, and
+    for a small task that is most of the cost.
+    """
 
-def directory_of(settings: Settings, ticket: int, count: int) -> Path:
-    """Where the count-th execution of an executor works."""
-    return Path(settings.directory) / f"{ticket}.{count}"
+    def __init__(self, targets: Targets, failures: Failures) -> None:
+        self.targets = targets
+        self.failures = failures
+        self.environment = os.environ.copy()
+        self.output = capture.Capture()
+        self.settings: Settings | None = None
+        self.blobs: Blobs | None = None
+        os.register_at_fork(after_in_child=_forget_host)
+
+    def configure(self, settings: Settings) -> None:
+        """Work with these settings."""
+        self.settings = settings
+        url = f"{settings.url}/api/v1/projects/{settings.project}/blobs"
+        stores: list[Blobs] = [HttpBlobs(url, settings.token)]
+        if settings.blobs is not None:
+            stores.insert(0, LocalBlobs(settings.blobs))
+        self.blobs = BlobChain(stores)
 
 
 class Executor:
     """One executor process, from the inside."""
 
-    def __init__(
-        self,
-        connection: socket.socket,
-        settings: Settings,
-        targets: Targets,
-        failures: Failures,
-        ticket: int,
-    ) -> None:
+    def __init__(self, connection: socket.socket, surroundings: Surroundings, ticket: int) -> None:
+        assert surroundings.settings is not None
+        assert surroundings.blobs is not None
         self._socket = connection
-        self._settings = settings
-        self._targets = targets
-        self._failures = failures
+        self._surroundings = surroundings
+        self._settings = surroundings.settings
+        self._blobs = surroundings.blobs
+        self._output = surroundings.output
         self._parser = channel.Parser()
         self._frames: list[tuple[int, int, bytes]] = []
-        self._blobs = open_blobs(settings)
         self._ticket = ticket
         self._count = 0
-        self._directory = self._make_directory()
         self._pid = os.getpid()
-        self._environment = dict(os.environ)
-        self._output = capture.Capture()
+        self._directory = self._make_directory()
 
     def serve(self) -> NoReturn:
         """Take work until there is no more, and end the process."""
-        os.register_at_fork(after_in_child=_forget_host)
         while True:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
             kind, _, body = self._next_frame()
             if kind != channel.EXECUTE:
                 self._leave(0)
             self._execute(_decode_execute(body))
             if not self._settings.reuse:
+                self._remove(self._directory)
                 self._leave(0)
             self._restore()
 
-    def _make_directory(self) -> Path:
+    def _make_directory(self) -> str:
         # Made ahead of time: on a busy disk it takes as long as a small task.
         self._count += 1
-        directory = directory_of(self._settings, self._ticket, self._count)
-        directory.mkdir()
+        directory = f"{self._settings.directory}/{self._ticket}.{self._count}"
+        os.mkdir(directory)
         os.chdir(directory)
         return directory
+
+    def _remove(self, directory: str) -> None:
+        try:
+            os.rmdir(directory)
+        except OSError:
+            shutil.rmtree(directory, ignore_errors=True)
 
     def _next_frame(self) -> tuple[int, int, bytes]:
         while not self._frames:
@@ -131,7 +138,12 @@ class Executor:
             result: model.Result = model.Raised(_error_of(error, self._blobs))
         else:
             requests = Requests(
-                self._socket, self._parser, execute.execution, found, self._directory, self._blobs
+                self._socket,
+                self._parser,
+                execute.execution,
+                found,
+                self._directory,
+                self._blobs,
             )
             self._output.begin(requests)
             hosts.enter(requests)
@@ -150,13 +162,11 @@ class Executor:
     def _restore(self) -> None:
         """Get ready for the next execution, while the outcome of the last is on its way."""
         old, self._directory = self._directory, self._make_directory()
-        try:
-            old.rmdir()
-        except OSError:
-            shutil.rmtree(old, ignore_errors=True)
-        if os.environ != self._environment:
+        self._remove(old)
+        environment = self._surroundings.environment
+        if os.environ != environment:
             os.environ.clear()
-            os.environ.update(self._environment)
+            os.environ.update(environment)
 
     def _find(self, execute: wire.Execute) -> Target[Any, Any]:
         if execute.pickle is not None:
@@ -164,9 +174,9 @@ class Executor:
             from coflux import pickled
 
             return pickled.load(self._blobs.read(execute.pickle))
-        if (error := self._failures.get(execute.repository)) is not None:
+        if (error := self._surroundings.failures.get(execute.repository)) is not None:
             raise Unrunnable(error)
-        found = self._targets.get(execute.repository, {}).get(execute.target)
+        found = self._surroundings.targets.get(execute.repository, {}).get(execute.target)
         if found is None:
             raise NotFound(
                 f"this agent's code has no target {execute.target!r} in {execute.repository}"
@@ -185,13 +195,10 @@ class Executor:
             args, kwargs = signature.call_arguments(
                 found.__signature__, execute.arguments, requests.decode
             )
-            signal.signal(signal.SIGINT, signal.default_int_handler)
             value = _call(found, args, kwargs)
             if (refusal := requests.refused_child()) is not None:
                 raise refusal
-            encoded = requests.encode(value, "result")
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            return model.Returned(encoded)
+            return model.Returned(requests.encode(value, "result"))
         except BaseException as error:  # noqa: BLE001 - whatever leaves the function is its outcome
             return self._raised(found, error)
 
@@ -207,7 +214,7 @@ class Executor:
 
 def _call(found: Target[Any, Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
     function = found.__wrapped__
-    if inspect.iscoroutinefunction(function):
+    if found.is_async:
         return target.run_coroutine(function, args, kwargs)
     return function(*args, **kwargs)
 
@@ -239,24 +246,25 @@ def _forget_host() -> None:
     capture.forget()
 
 
-def settle_in(out: int, err: int, alive: int) -> None:
-    """Make the calling, fresh process an executor's: group, descriptors, signals.
+def prepare_process() -> None:
+    """Make the calling process one that executors can be forked from, or become."""
+    sys.stdin = capture.NoInput()
+    sys.breakpointhook = capture.no_breakpoint
+    # What was registered until now is this process's own business.
+    atexit._clear()
 
-    `out` and `err` become 1 and 2; `alive` is a pipe whose other end the agent holds.
+
+def settle_in(out: int, err: int, alive: int) -> None:
+    """Make the calling, fresh process an executor's: group, descriptors, lifeline.
+
+    `out` and `err` become 1 and 2; `alive` is a pipe whose other end the agent holds. 0 is the null
+    device already.
     """
     if os.getpgid(0) != os.getpid():
         os.setpgid(0, 0)
     lifeline.adopt_orphans()
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
     os.dup2(out, 1)
     os.dup2(err, 2)
-    for descriptor in (null, out, err):
-        os.close(descriptor)
+    os.close(out)
+    os.close(err)
     lifeline.die_with(alive)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-    signal.set_wakeup_fd(-1)
-    atexit._clear()
-    sys.stdin = capture.NoInput()
-    sys.breakpointhook = capture.no_breakpoint

@@ -16,6 +16,9 @@ from typing import Any
 
 _PR_SET_CHILD_SUBREAPER = 36
 _F_SETSIG = 10
+_SIGKILL = int(signal.SIGKILL)
+_READ_OWN = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+_ASYNC = os.O_NONBLOCK | getattr(os, "O_ASYNC", 0)
 
 
 def adopt_orphans() -> None:
@@ -34,25 +37,26 @@ def die_with(pipe: int) -> None:
         threading.Thread(target=_watch, args=(pipe,), daemon=True).start()
         return
     # A description of its own: signals are set for all that share one.
-    own = os.open(f"/proc/self/fd/{pipe}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    own = os.open(f"/proc/self/fd/{pipe}", _READ_OWN)
     os.dup2(own, pipe, inheritable=False)
     os.close(own)
+    # Should it have been closed before now, the channel's end says the same.
     fcntl.fcntl(pipe, fcntl.F_SETOWN, -os.getpid())
-    fcntl.fcntl(pipe, _F_SETSIG, signal.SIGKILL)
-    fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
-    # It may have been closed before the kernel was told to watch.
-    if any(event & (select.POLLHUP | select.POLLERR) for _, event in _poll(pipe, 0)):
-        os._exit(1)
+    fcntl.fcntl(pipe, _F_SETSIG, _SIGKILL)
+    fcntl.fcntl(pipe, fcntl.F_SETFL, _ASYNC)
 
 
-def _poll(pipe: int, timeout: int | None) -> list[tuple[int, int]]:
+def is_cut(pipe: int, timeout_ms: int = 1000) -> bool:
+    """Whether the last writer of `pipe` is gone; one that dies closes its descriptors in turn."""
     poller = select.poll()
     poller.register(pipe, 0)
-    return poller.poll(timeout)
+    return bool(poller.poll(timeout_ms))
 
 
 def _watch(pipe: int) -> None:
-    _poll(pipe, None)
+    poller = select.poll()
+    poller.register(pipe, 0)
+    poller.poll()
     os.killpg(os.getpid(), signal.SIGKILL)
 
 

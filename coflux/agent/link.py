@@ -49,13 +49,15 @@ class Link:
         self.executions = 0
         self._socket = connection
         self._socket.setblocking(False)
+        # Not the socket itself: the selector would format it again and again.
+        self._descriptor = connection.fileno()
         self._streams = (Stream(out, "stdout"), Stream(err, "stderr"))
         self._parser = channel.Parser()
         self._unsent = bytearray()
         self._on_frame = on_frame
         self._loop = asyncio.get_running_loop()
         self._is_open = True
-        self._loop.add_reader(self._socket, self._on_channel)
+        self._loop.add_reader(self._descriptor, self._on_channel)
         for stream in self._streams:
             self._loop.add_reader(stream.descriptor, self._on_output, stream)
 
@@ -80,7 +82,7 @@ class Link:
                 return
             if sent == len(data):
                 return
-            self._loop.add_writer(self._socket, self._on_writable)
+            self._loop.add_writer(self._descriptor, self._on_writable)
         self._unsent += data[sent:]
 
     def _on_writable(self) -> None:
@@ -93,7 +95,7 @@ class Link:
             sent = 0
         del self._unsent[:sent]
         if not self._unsent:
-            self._loop.remove_writer(self._socket)
+            self._loop.remove_writer(self._descriptor)
 
     # --- reading --------------------------------------------------------------------------------
 
@@ -105,7 +107,7 @@ class Link:
         except OSError:
             data = b""
         if not data:
-            self._loop.remove_reader(self._socket)
+            self._loop.remove_reader(self._descriptor)
             return
         for kind, key, body in self._parser.feed(data):
             self._on_frame(self, kind, key, body)
@@ -170,8 +172,8 @@ class Link:
         self._is_open = False
         # The number may be given to another process.
         self.pid = None
-        self._loop.remove_reader(self._socket)
-        self._loop.remove_writer(self._socket)
+        self._loop.remove_reader(self._descriptor)
+        self._loop.remove_writer(self._descriptor)
         self._socket.close()
         for stream in self._streams:
             self._loop.remove_reader(stream.descriptor)

@@ -101,7 +101,7 @@ class Nursery:
         generation = _Generation(self._count, process, orders, news)
         self._generations[self._count] = generation
         self._strays.sessions.add(process.pid)
-        self._loop.add_reader(news, self._on_news, generation)
+        self._loop.add_reader(news.fileno(), self._on_news, generation)
         self._order(generation, self._begin())
         if self._settings is not None:
             self._order(generation, control.Configure(self._settings))
@@ -196,7 +196,7 @@ class Nursery:
         except OSError:
             data = b""
         if not data:
-            self._loop.remove_reader(generation.news)
+            self._loop.remove_reader(generation.news.fileno())
             return
         for news in generation.reader.feed(data):
             if isinstance(news, Loaded):
@@ -224,7 +224,7 @@ class Nursery:
         # What it had said before it died counts.
         while self._has_news(generation):
             self._on_news(generation)
-        self._loop.remove_reader(generation.news)
+        self._loop.remove_reader(generation.news.fileno())
         generation.news.close()
         generation.orders.close()
         del self._generations[generation.number]
@@ -278,7 +278,7 @@ class Nursery:
         """Let everything below the agent end."""
         self._loop.remove_signal_handler(signal.SIGCHLD)
         for generation in self._generations.values():
-            self._loop.remove_reader(generation.news)
+            self._loop.remove_reader(generation.news.fileno())
             generation.orders.close()
             generation.news.close()
             generation.process.kill()

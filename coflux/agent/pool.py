@@ -8,6 +8,7 @@ the connection (`session`).
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
 from collections import OrderedDict, deque
@@ -192,11 +193,10 @@ class Pool:
             self._stop(assignment.link, 0 if now else GRACE_S)
 
     def held(self) -> list[wire.Held]:
-        """What the agent has and has not reported the end of."""
+        """What the agent has, also where only the process is left."""
         return [
             wire.Held(each.execution, "running" if each.is_started else "assigned")
             for each in self._assignments.values()
-            if not each.is_over
         ]
 
     def keep(self, executions: Iterable[str]) -> None:
@@ -396,12 +396,13 @@ class Pool:
         assignment = link.assignment
         if assignment is not None:
             if assignment.is_over:
-                self._reporter.report(_encode(wire.Gone(assignment.execution)))
+                message = _encode(wire.Gone(assignment.execution))
+                self._reporter.report(message, is_urgent=link.is_killed)
             else:
                 result: Result = self._crash(assignment, news)
                 self._report_end(assignment, msgspec.Raw(_encode(result)), gone=True)
         link.close()
-        self._sweeper.submit(_remove_directories, self._folder, link.ticket, link.executions)
+        self._remove_directories(link)
         del self._by_pid[news.pid]
         self._links.pop(link.ticket, None)
         self._unborn.discard(link.ticket)
@@ -412,6 +413,14 @@ class Pool:
             self._finish(assignment)
         if self._waiting:
             self._prepare()
+
+    def _remove_directories(self, link: Link) -> None:
+        # An orderly executor has removed its own. Looked for are that of its last execution, and
+        # that which was made for the next.
+        for count in (link.executions, link.executions + 1):
+            directory = f"{self._folder}/{link.ticket}.{count}"
+            if os.path.exists(directory):
+                self._sweeper.submit(shutil.rmtree, directory, ignore_errors=True)
 
     def _crash(self, assignment: Assignment, news: Exited) -> Crashed:
         is_kill = news.signal == signal.SIGKILL
@@ -447,9 +456,3 @@ class Pool:
         self._nursery.close()
         self._sweeper.shutdown()
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _remove_directories(folder: Path, ticket: int, executions: int) -> None:
-    # The last one, and the one that was made for the next.
-    for count in (executions, executions + 1):
-        shutil.rmtree(folder / f"{ticket}.{count}", ignore_errors=True)

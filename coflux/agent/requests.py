@@ -35,7 +35,7 @@ from coflux.wire import Outcome
 _encode = msgspec.msgpack.Encoder().encode
 _decode_answer = msgspec.msgpack.Decoder(wire.Answer).decode
 
-_RECEIVE = 256 * 1024
+_RECEIVE = 64 * 1024
 #: A line of log may be this long, in characters (section 32); what is longer is split.
 _LINE_LIMIT = 64 * 1024
 
@@ -90,12 +90,12 @@ class Requests:
         parser: channel.Parser,
         execution: str,
         target: Target[Any, Any],
-        directory: Path,
+        directory: str,
         blobs: Blobs,
     ) -> None:
         self.execution = execution
         self.target = target
-        self.directory = directory
+        self._directory = directory
         self.blobs = blobs
         self._socket = connection
         self._parser = parser
@@ -112,6 +112,11 @@ class Requests:
         #: Outcomes that arrived ahead of being asked for.
         self._ahead: dict[str, Outcome] = {}
         self._loops: dict[asyncio.AbstractEventLoop, int] = {}
+
+    @property
+    def directory(self) -> Path:
+        """Where the execution works."""
+        return Path(self._directory)
 
     # --- values ---------------------------------------------------------------------------------
 

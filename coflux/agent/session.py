@@ -118,8 +118,8 @@ class Session:
         self._is_flush_urgent = False
         #: Outcomes not yet acknowledged, by number; on the disk while there is no connection.
         self._outcomes: dict[int, bytes] = {}
-        #: Executions whose outcomes a dead predecessor has left.
-        self._inherited: list[str] = []
+        #: Their executions: still ours as long as the server may not know how they ended.
+        self._owed: dict[int, str] = {}
         self._settled: list[asyncio.Future[None]] = []
 
     @property
@@ -133,9 +133,9 @@ class Session:
         return self._is_welcome
 
     @property
-    def inherited(self) -> list[str]:
-        """Executions whose outcomes a dead predecessor has left, and which are owed."""
-        return self._inherited
+    def owed(self) -> list[str]:
+        """Executions whose outcomes, ours or a dead predecessor's, the server may not know."""
+        return list(self._owed.values())
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -154,11 +154,10 @@ class Session:
         self._spool = spool
         self._outbox = Outbox()
         self._outcomes.clear()
-        self._inherited = []
+        self._owed.clear()
         for outcome in spool.outcomes:
             ended = msgspec.msgpack.decode(outcome, type=_Named)
-            self._inherited.append(ended.execution)
-            self._outcomes[self._outbox.add(outcome)] = outcome
+            self._owe(ended.execution, outcome)
         self._handler.on_session(spool.ticket)
 
     async def run(self) -> None:
@@ -229,7 +228,7 @@ class Session:
         self._spool = None
         self._outbox = Outbox()
         self._outcomes.clear()
-        self._inherited = []
+        self._owed.clear()
         self._handler.on_lost(reason)
 
     async def close(self, reason: str) -> None:
@@ -354,9 +353,8 @@ class Session:
         self._outbox.acknowledge(number)
         if self._outcomes:
             for each in [n for n in self._outcomes if n <= number]:
-                del self._outcomes[each]
+                del self._outcomes[each], self._owed[each]
         if not self._outcomes and self._spool is not None:
-            self._inherited = []
             self._spool.clear()
         if self._logs.size:
             self._flush_soon()
@@ -383,10 +381,15 @@ class Session:
         """Send an encoded `wire.Ended`, which must survive."""
         self._pack_logs()
         self._outbox.forget(execution)
-        self._outcomes[self._outbox.add(message)] = message
+        self._owe(execution, message)
         if not self._is_welcome and self._spool is not None:
             self._spool.add([message])
         self._flush_soon()
+
+    def _owe(self, execution: str, outcome: bytes) -> None:
+        number = self._outbox.add(outcome)
+        self._outcomes[number] = outcome
+        self._owed[number] = execution
 
     def request(self, execution: str, key: int, message: bytes) -> None:
         """Send a request of running code, again until it is answered."""

@@ -6,7 +6,6 @@ Belongs here: getting such a process to where a forked one begins. Does not belo
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import sys
 from pathlib import Path
@@ -22,16 +21,23 @@ def main() -> NoReturn:
         os.set_inheritable(number, False)
     connection, out, err, alive = numbers
     executor.settle_in(out, err, alive)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.argv[:] = ["coflux-agent"]
     agent = socket.socket(fileno=connection)
     body = _read(agent, int.from_bytes(_read(agent, 4), "big"))
     beginning = control.decode_beginning(body)
     begin = beginning.begin
+    executor.prepare_process()
     loaded = loader.load(begin.repositories, Path(begin.directory))
     failures = {name: error for name, (error, _) in loaded.failures.items()}
+    executor.prepare_process()
+    surroundings = executor.Surroundings(loaded.targets, failures)
+    surroundings.configure(beginning.settings)
+    served = executor.Executor(agent, surroundings, beginning.ticket)
     agent.sendall(channel.pack(channel.READY, 0, b""))
-    executor.Executor(agent, beginning.settings, loaded.targets, failures, beginning.ticket).serve()
+    try:
+        served.serve()
+    except KeyboardInterrupt:
+        os._exit(130)
 
 
 def _read(agent: socket.socket, size: int) -> bytes:
