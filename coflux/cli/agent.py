@@ -10,7 +10,7 @@ import click
 
 from coflux.cli.embedded import AGENT_READY
 from coflux.cli.options import Duration, Invocation, common, read_tags
-from coflux.cli.output import emit
+from coflux.cli.output import emit, note
 
 
 @click.command()
@@ -68,7 +68,7 @@ def agent(
             reload=reload,
             dev=dev,
             ends_with_stdin=exit_on_stdin_eof,
-            notice=None if call.as_json else click.echo,
+            notice=note if call.as_json else click.echo,
             ready=_announce_json if call.as_json else _announce,
             **{name: value for name, value in given.items() if value is not None},
         )

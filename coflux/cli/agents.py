@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from coflux.cli.options import Invocation, common
-from coflux.cli.output import emit, table
+from coflux.cli.output import clean, emit, table
 
 
 @click.command()
@@ -35,6 +35,10 @@ def agents(call: Invocation) -> None:
         f" start one with `coflux agent -e {call.config.environment} REPOSITORY`."
     )
     table(columns, rows, empty)
+    for each in found:
+        for repository, traceback in (each.get("failures") or {}).items():
+            click.echo(f"\n{repository} cannot be imported by {each['session']}:")
+            click.echo(click.style(clean(traceback.rstrip()), fg="red"))
 
 
 def _count(running: Any) -> int:

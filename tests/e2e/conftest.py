@@ -57,9 +57,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Show what the stack of a failed test said."""
     report: pytest.TestReport = yield
     if report.failed and call.when == "call":
-        for stack in getattr(item, "funcargs", {}).values():
-            if isinstance(stack, Stack):
-                report.sections.append(("stack", stack.story()))
+        values = getattr(item, "funcargs", {}).values()
+        for stack in {id(each): each for each in values if isinstance(each, Stack)}.values():
+            report.sections.append(("stack", stack.story()))
     return report
 
 

@@ -353,6 +353,11 @@ class Stack:
         """Wait until a target function of the run did something; gives the last time."""
         return until(lambda: self.seen(what, run), f"{what} of {run}", timeout_s)[-1]
 
+    def is_any_alive(self, path: Path) -> bool:
+        """Whether a process lives whose id a target function left in the file."""
+        pids = [int(pid) for pid in path.read_text().split()]
+        return any(each.pid in pids for each in self.processes())
+
     # --- the end --------------------------------------------------------------------------------
 
     def processes(self) -> list[psutil.Process]:
