@@ -56,6 +56,10 @@ if TYPE_CHECKING:
     from coflux.errors import WaitCycle as WaitCycle
     from coflux.handles import Asset as Asset
     from coflux.handles import Execution as Execution
+    from coflux.metrics import Metric as Metric
+    from coflux.metrics import MetricGroup as MetricGroup
+    from coflux.metrics import MetricScale as MetricScale
+    from coflux.metrics import progress as progress
     from coflux.options import Cache as Cache
     from coflux.options import Defer as Defer
     from coflux.options import Retries as Retries
@@ -76,6 +80,7 @@ _HOMES = {
         "Refused", "Unavailable", "WaitCycle",
     ),
     "handles": ("Asset", "Execution"),
+    "metrics": ("Metric", "MetricGroup", "MetricScale", "progress"),
     "options": ("Cache", "Defer", "Retries"),
     "target": ("Target",),
 }  # fmt: skip
@@ -85,10 +90,10 @@ __all__ = [
     "Asset", "Cache", "Client", "CofluxError", "Conflict", "Defer", "Execution",
     "ExecutionAbandoned", "ExecutionCancelled", "ExecutionCrashed", "ExecutionError",
     "ExecutionTerminated", "ExecutionTimeout", "Forbidden", "InputDismissed", "InvalidRequest",
-    "NotFound", "NotInExecution", "NotSerialisable", "Refused", "Retries", "Run", "Target",
-    "Unavailable", "WaitCycle", "cancel", "checkpoint", "connect", "group", "log_debug",
-    "log_error", "log_info", "log_warning", "persist_asset", "select", "sensor", "stub",
-    "suspend", "suspense", "task", "workflow",
+    "Metric", "MetricGroup", "MetricScale", "NotFound", "NotInExecution", "NotSerialisable",
+    "Refused", "Retries", "Run", "Target", "Unavailable", "WaitCycle", "cancel", "checkpoint",
+    "connect", "group", "log_debug", "log_error", "log_info", "log_warning", "persist_asset",
+    "progress", "select", "sensor", "stub", "suspend", "suspense", "task", "workflow",
 ]  # fmt: skip
 
 
@@ -108,3 +113,16 @@ def __dir__() -> list[str]:
 def load_ipython_extension(shell: Any) -> None:
     """Serve `%load_ext coflux`."""
     importlib.import_module("coflux.jupyter").load_ipython_extension(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Serve `%unload_ext coflux`."""
+    importlib.import_module("coflux.jupyter").unload_ipython_extension(shell)
+
+
+def _jupyter_server_extension_points() -> Any:
+    return importlib.import_module("coflux.jupyter").server_extension_points()
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    return [{"src": "jupyter/labextension", "dest": "coflux"}]

@@ -1,0 +1,163 @@
+"""The Jupyter server's extension: the orchestrator inside the server that people run already.
+
+Belongs here: the extension's life with its server, its settings, and what kernels inherit. Does
+not belong here: who may ask (`sign_in`), what is served (`coflux.server.gateway`), kernels' work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.extension.application import ExtensionApp
+from jupyter_server.serverapp import ServerApp
+from jupyter_server.utils import url_path_join
+from tornado.routing import URLSpec
+from tornado.web import RequestHandler
+from traitlets import Unicode
+
+from coflux.errors import Refused
+from coflux.jupyter.refusing import refuse_all
+from coflux.jupyter.sign_in import JupyterAuthenticator, os_user
+from coflux.server.gateway import runtimefile
+from coflux.server.gateway.auth import TokenAuthenticator
+from coflux.server.gateway.gateway import Gateway
+from coflux.server.gateway.mounting import mount
+from coflux.server.gateway.operations import installed_version
+from coflux.server.main import open_gateway, project_command
+
+#: Where the pages are, below the server's base URL.
+PLACE = "coflux"
+#: How long the end may take, in seconds; Jupyter itself sets no limit.
+STOP_SECONDS = 15.0
+#: What kernels and terminals inherit.
+VARIABLES = ("COFLUX_HOST", "COFLUX_TOKEN")
+
+
+class CofluxApp(ExtensionApp):
+    """Coflux under `<base_url>coflux/` of a Jupyter server."""
+
+    name = "coflux"
+    extension_url = f"/{PLACE}/"
+    load_other_extensions = True
+    version = installed_version()
+    description = "Orchestrate and observe workflows written as plain Python functions."
+
+    data_dir = Unicode(
+        "",
+        help="""Folder of Coflux's data; default: `.coflux` in the folder that the server shows.
+        COFLUX_DATA_DIR names another as well.""",
+    ).tag(config=True)
+
+    def initialize_settings(self) -> None:
+        """Open the data; what goes wrong is shown on the pages instead of stopping Jupyter."""
+        self._cleanup = contextlib.ExitStack()
+        self._gateway: Gateway | None = None
+        self._announce: Callable[[str], None] | None = None
+        self._inherited: dict[str, str | None] = {}
+        #: Why there is no orchestrator.
+        self.problem: str | None = None
+        try:
+            self._gateway, self._announce = open_gateway(
+                self._data_dir(), project_command(), self._cleanup
+            )
+        except Exception as error:  # noqa: BLE001 - Jupyter goes on without us, whatever it is
+            self._fail(error)
+
+    def initialize_handlers(self) -> None:
+        """Mount the gateway's handlers on Jupyter's own."""
+        server = self._server()
+        prefix = url_path_join(server.base_url, PLACE)
+        if self._gateway is None:
+            assert self.problem is not None
+            specs = refuse_all(prefix, self.problem)
+        else:
+            tokens = TokenAuthenticator(
+                self._gateway.accounts, self._gateway.identify_session, (), cookie=""
+            )
+            specs = mount(self._gateway, prefix, JupyterAuthenticator(tokens), JupyterHandler)
+        for spec in specs:
+            _mark(spec)
+        server.web_app.add_handlers(".*$", specs)
+
+    async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
+        """The loop runs and the server's address is final: begin to work."""
+        if self._gateway is None or self._announce is None:
+            return
+        try:
+            self._begin(self._gateway, self._announce, _address(serverapp))
+        except Exception as error:  # noqa: BLE001 - logged by Jupyter otherwise, and forgotten
+            self._fail(error)
+
+    def _begin(self, gateway: Gateway, announce: Callable[[str], None], url: str) -> None:
+        announce(url)
+        token = gateway.accounts.add_transient(os_user())
+        gateway.start()
+        path = runtimefile.write(url, token, gateway.data_dir)
+        self._cleanup.callback(runtimefile.remove, path)
+        for name, value in zip(VARIABLES, (url.rstrip("/"), token), strict=True):
+            self._inherited[name] = os.environ.get(name)
+            os.environ[name] = value
+        self.log.info("Coflux is at %s (data in %s)", url, gateway.data_dir)
+
+    async def stop_extension(self) -> None:
+        """End the projects' processes. Never raises: Jupyter would hang for ever."""
+        try:
+            await asyncio.wait_for(self._stop(), STOP_SECONDS)
+        except asyncio.TimeoutError:
+            self.log.warning("Coflux did not end within %d s", STOP_SECONDS)
+        except Exception:  # noqa: BLE001 - see above
+            self.log.exception("Coflux did not end in good order")
+
+    async def _stop(self) -> None:
+        gateway, self._gateway = self._gateway, None
+        for name, value in self._inherited.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        try:
+            if gateway is not None and self._inherited:
+                await gateway.stop()
+        finally:
+            self._cleanup.close()
+
+    def current_activity(self) -> Any:
+        """Work that should keep an idle server alive."""
+        return None
+
+    def _fail(self, error: BaseException) -> None:
+        self._cleanup.close()
+        self.problem = str(error) if isinstance(error, Refused) else f"Coflux failed: {error!r}"
+        self.log.error("Coflux is not available: %s", self.problem)
+
+    def _data_dir(self) -> Path:
+        chosen = self.data_dir or os.environ.get("COFLUX_DATA_DIR")
+        if chosen:
+            return Path(chosen).expanduser()
+        return Path(self._server().root_dir) / ".coflux"
+
+    def _server(self) -> ServerApp:
+        assert self.serverapp is not None, "an extension is linked to its server first"
+        return self.serverapp
+
+
+def _address(server: ServerApp) -> str:
+    return url_path_join(server.connection_url, PLACE) + "/"
+
+
+def _mark(spec: URLSpec) -> None:
+    """Tell Jupyter that the handler sees to its callers itself, as `@ws_authenticated` does."""
+    handler: type[RequestHandler] = spec.handler_class
+    for name in handler.SUPPORTED_METHODS:
+        method = getattr(handler, name.lower())
+        if method is not RequestHandler._unimplemented_method:
+            setattr(method, "__allow_unauthenticated", False)  # noqa: B010 - mangled otherwise
+
+
+main = CofluxApp.launch_instance
