@@ -224,9 +224,11 @@ def test_a_session_token_is_known_by_its_project_and_covers_its_environment_AU_4
 
 
 def test_a_made_up_session_token_starts_no_process_AU_5(server: Server) -> None:
-    assert server.call("GET", f"{P}/runs", token="cfs_default.S123.good").status == 401
-    assert server.pid() is None
-    assert not server.running.gateway.project("default").directory.exists()
+    server.call("POST", f"{API}/projects", {"name": "other"})
+    other = f"{API}/projects/other/runs"
+    assert server.call("GET", other, token="cfs_other.S123.good").status == 401
+    assert server.pid("other") is None
+    assert not server.running.gateway.project("other").directory.exists()
 
 
 def test_no_credential_makes_no_project_or_file_AU_5(server: Server) -> None:

@@ -133,11 +133,11 @@ def test_three_deaths_in_a_minute_mark_the_project_as_failed_with_the_reason(
 
 
 def test_a_process_that_cannot_start_says_why(server: Server) -> None:
-    gateway = server.running.gateway
-    directory = gateway.project("default").directory
+    server.call("POST", f"{API}/projects", {"name": "other"})
+    directory = server.running.gateway.project("other").directory
     directory.mkdir(parents=True)
     (directory / "refuse").touch()
-    answer = server.call("GET", f"{P}/runs")
+    answer = server.call("GET", f"{API}/projects/other/runs")
     assert answer.status == 503
     assert "the store is broken" in answer.message
 

@@ -20,7 +20,7 @@ from tornado.iostream import IOStream, StreamClosedError
 
 from coflux.errors import NotFound, Unavailable
 from coflux.server import answers, bodies
-from coflux.server.gateway.accounts import Accounts
+from coflux.server.gateway.accounts import DEFAULT_PROJECT, Accounts
 from coflux.server.gateway.auth import SESSION_PREFIX
 from coflux.server.gateway.blobs import BlobFolder
 from coflux.server.gateway.identity import Grant, Identity
@@ -85,7 +85,7 @@ class Gateway:
     def start(self) -> None:
         """Begin to work; needs the running event loop."""
         self._sweep = self.in_background(self.live.sweep())
-        self.supervisor.start_used(self.accounts.projects())
+        self.supervisor.start_used(self.accounts.projects(), DEFAULT_PROJECT)
 
     async def stop(self) -> None:
         """Close all connections, end all processes, close the database."""

@@ -165,11 +165,14 @@ class Supervisor:
             )
         return self._supervised[project]
 
-    def start_used(self, projects: Sequence[str]) -> None:
-        """Start those that have a store: their due times are met without anybody asking (SC-6)."""
+    def start_used(self, projects: Sequence[str], first: str) -> None:
+        """Start those that have a store: their due times are met without anybody asking (SC-6).
+
+        `first` is started in any case, because it is what a new server is used for.
+        """
         for project in projects:
             supervised = self.get(project)
-            if supervised is not None and has_store(supervised.directory):
+            if supervised is not None and (project == first or has_store(supervised.directory)):
                 supervised.start()
 
     async def stop(self) -> None:
