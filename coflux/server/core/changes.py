@@ -204,11 +204,12 @@ class CacheChecked(Change, tag="cache"):
 
 
 class Assigned(Change, tag="assigned"):
-    """An execution was given to a session."""
+    """An execution was given to a session, to run what that hosts (`code`: its identity)."""
 
     execution: str
     session: str
     at: int
+    code: str | None = None
 
 
 class Started(Change, tag="started"):
@@ -219,7 +220,7 @@ class Started(Change, tag="started"):
 
 
 class CodeRecorded(Change, tag="code"):
-    """The code it runs."""
+    """It runs other code than what was hosted when it was assigned."""
 
     execution: str
     code: str

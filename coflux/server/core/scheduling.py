@@ -212,7 +212,10 @@ def _least_loaded(sessions: list[Session]) -> Session | None:
 
 def _give(turn: Turn, execution: Execution, session: Session) -> None:
     turn.agenda.take(execution, turn.now)
-    turn.record(Assigned(execution.id, session.id, turn.now))
+    submission = execution.step.submission
+    hosted = session.targets.get((submission.repository, submission.target))
+    code = hosted.code if hosted is not None else None
+    turn.record(Assigned(execution.id, session.id, turn.now, code))
     turn.agenda.at(turn.now + turn.limits.acknowledge_ms, "attempt", execution.id)
     turn.send(execute(turn.state, execution))
 

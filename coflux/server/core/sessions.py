@@ -147,9 +147,9 @@ def started(turn: Turn, event: ExecutionStarted) -> None:
 
 
 def code_reported(turn: Turn, event: CodeReported) -> None:
-    """The code that an execution runs (CO-5)."""
+    """The code that an execution runs, where the agent has loaded other in the meantime (CO-5)."""
     execution = _of(turn, event.session, event.execution)
-    if execution is not None and execution.code is None:
+    if execution is not None and execution.code != event.code:
         turn.record(CodeRecorded(execution.id, event.code))
 
 

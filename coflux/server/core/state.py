@@ -390,7 +390,7 @@ class State:
         execution = self.executions[x.execution]
         execution.status = next_status(execution.status, Trigger.ASSIGNED)
         execution.process = Process.ALIVE
-        execution.assigned_to, execution.assigned_at = x.session, x.at
+        execution.assigned_to, execution.assigned_at, execution.code = x.session, x.at, x.code
         session = self.sessions.get(x.session)
         if session is not None:
             session.held[x.execution] = execution
