@@ -38,6 +38,8 @@ class Begin(Record, tag="begin"):
 
     repositories: tuple[str, ...]
     directory: str
+    #: Modules to import ahead, so that executors need not; one that fails is left out.
+    preload: tuple[str, ...] = ()
 
 
 class Configure(Record, tag="configure"):

@@ -6,6 +6,7 @@ watching files, and telling the server.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import pkgutil
@@ -64,6 +65,13 @@ def load(names: Sequence[str], directory: Path) -> Loaded:
     for name in names:
         _load(name, directory, loaded)
     return loaded
+
+
+def import_ahead(modules: Sequence[str]) -> None:
+    """Import modules that pickled targets will need; what fails, fails where it is needed."""
+    for module in modules:
+        with contextlib.suppress(BaseException):
+            importlib.import_module(module)
 
 
 def project_files() -> tuple[str, ...]:

@@ -67,6 +67,8 @@ class Nursery:
         self._config = config
         self._folder = folder
         self._parent = parent
+        #: Modules that generations started from now on import ahead.
+        self.preload: tuple[str, ...] = ()
         self._loop = asyncio.get_running_loop()
         self._generations: dict[int, _Generation] = {}
         self._current: _Generation | None = None
@@ -127,7 +129,8 @@ class Nursery:
             self._order(generation, control.Configure(settings))
 
     def _begin(self) -> control.Begin:
-        return control.Begin(self._config.repositories, str(self._config.directory))
+        directory = str(self._config.directory)
+        return control.Begin(self._config.repositories, directory, self.preload)
 
     def _spawn(self, module: str, numbers: tuple[int, ...]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(

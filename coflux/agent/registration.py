@@ -18,6 +18,12 @@ def register(config: AgentConfig, loaded: Loaded) -> list[str]:
     manifests = manifests_of(config, loaded)
     if not manifests:
         return []
+    post_manifests(config, manifests)
+    return sorted(manifests)
+
+
+def post_manifests(config: AgentConfig, manifests: dict[str, list[Definition]]) -> None:
+    """Register definitions by repository. Raises `Refused` where the server refuses."""
     from coflux.client import payload
     from coflux.client.transport import Transport, segment
 
@@ -29,7 +35,6 @@ def register(config: AgentConfig, loaded: Loaded) -> list[str]:
         )
     finally:
         transport.close()
-    return sorted(manifests)
 
 
 def manifests_of(config: AgentConfig, loaded: Loaded) -> dict[str, list[Definition]]:

@@ -70,6 +70,7 @@ class Zygote:
     def _load(self, order: Begin) -> None:
         executor.prepare_process()
         loaded = loader.load(order.repositories, Path(order.directory))
+        loader.import_ahead(order.preload)
         failures = {name: error for name, (error, _) in loaded.failures.items()}
         _flush()
         executor.prepare_process()
