@@ -5,10 +5,10 @@ from __future__ import annotations
 import html
 import re
 
-from jupyter_server.auth.decorator import authorized
+from jupyter_core.utils import ensure_async
 from jupyter_server.base.handlers import JupyterHandler
 from tornado.routing import URLSpec
-from tornado.web import authenticated
+from tornado.web import HTTPError, authenticated
 
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Coflux is not available</title>
@@ -27,18 +27,19 @@ class Refusing(JupyterHandler):
         self.problem = problem
 
     @authenticated
-    @authorized(action="read", resource="coflux")
-    def get(self, path: str) -> None:
+    async def get(self, path: str | None) -> None:
         """The reason, as a page or as the API's errors are."""
-        self._refuse(path)
+        await self._refuse(path or "")
 
     @authenticated
-    @authorized(action="read", resource="coflux")
-    def post(self, path: str) -> None:
+    async def post(self, path: str | None) -> None:
         """As `get`."""
-        self._refuse(path)
+        await self._refuse(path or "")
 
-    def _refuse(self, path: str) -> None:
+    async def _refuse(self, path: str) -> None:
+        allowed = self.authorizer.is_authorized(self, self.current_user, "read", "coflux")
+        if not await ensure_async(allowed):
+            raise HTTPError(403)
         self.set_status(503)
         if path.startswith("api/"):
             self.finish({"error": {"code": "unavailable", "message": self.problem}})

@@ -97,7 +97,7 @@ async def _user(handler: JupyterHandler) -> User | None:
     CallContext.set(CallContext.JUPYTER_HANDLER, handler)
     user: User | None = await ensure_async(handler.identity_provider.get_user(handler))
     # As Jupyter's own handlers do before anything asks for the current user.
-    handler.current_user = handler._jupyter_current_user = user  # type: ignore[attr-defined]
+    handler.current_user = handler._jupyter_current_user = user
     return user
 
 
