@@ -127,6 +127,12 @@ class Client:
         answer: dict[str, Any] = self._get(f"/runs/{segment(run)}", environment=self.viewpoint)
         return answer
 
+    def changes(self, run: str, cursor: str, wait_s: float = 20.0) -> dict[str, Any]:
+        """What changed in a run since the `cursor` of an earlier look, waiting for it so long."""
+        query = {"environment": self.viewpoint, "since": cursor, "wait_ms": int(wait_s * 1000)}
+        answer: dict[str, Any] = self._get(f"/runs/{segment(run)}", wait_s=wait_s, **query)
+        return answer
+
     def rerun(
         self,
         id: str,
@@ -240,6 +246,27 @@ class Client:
         query = {"id": id, "after": after, "level": level, "limit": limit}
         answer = self._get("/logs", wait_s=wait_s, wait_ms=int(wait_s * 1000), **query)
         return answer["entries"], answer.get("cursor")
+
+    def metrics(
+        self,
+        id: str,
+        *,
+        key: str | None = None,
+        points: int = 500,
+        after: str | None = None,
+        wait_s: float = 0.0,
+    ) -> tuple[list[dict[str, Any]], str]:
+        """The metrics of a run, step or execution, and a cursor.
+
+        Each has about `points` of its points (at most 10,000); with the cursor of an answer before
+        as `after`, all those that came since, waiting up to `wait_s` for the first.
+        """
+        wait_s = min(wait_s, _WAIT_MAX_S)
+        query = {
+            "id": id, "key": key, "points": points, "after": after, "environment": self.viewpoint,
+        }  # fmt: skip
+        answer = self._get("/metrics", wait_s=wait_s, wait_ms=int(wait_s * 1000), **query)
+        return answer["metrics"], answer["cursor"]
 
     # --- what else is in the project ----------------------------------------------------------
 
@@ -392,14 +419,19 @@ def connect(
     Raises `Unavailable` where no server answers, `Forbidden` for a token that does not cover the
     project, `NotFound` for a project or environment that does not exist.
     """
-    global _current
     client = Client(
         config.resolve(host=host, project=project, environment=environment, token=token)
     )
     # One question proves address, token, project and environment, while the mistake is in sight.
     client.runs(limit=1)
-    _current = client
+    use(client)
     return client
+
+
+def use(client: Client | None) -> None:
+    """Make it the client that `target.submit()` outside an execution goes to."""
+    global _current
+    _current = client
 
 
 def disconnect() -> None:

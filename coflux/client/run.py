@@ -11,18 +11,16 @@ import time
 from collections.abc import Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from coflux.client.patience import Patience
 from coflux.client.statuses import FINISHED, status_of_kind
-from coflux.errors import CofluxError
+from coflux.errors import CofluxError, Unavailable
 
 if TYPE_CHECKING:
     from coflux.client.client import Client
     from coflux.client.views import RunView, Step
 
-#: Between two looks at a run that is followed: not longer, and not shorter, in seconds.
-_LOOK_MAX_S = 2.0
+#: Seconds between two looks at a run that is followed, at least.
 _LOOK_MIN_S = 0.1
-#: A look at a run of many steps costs; following spends at most this share of the time on looks.
-_LOOK_SHARE = 10
 
 
 class Run:
@@ -75,21 +73,24 @@ class Run:
 
     def follow(self) -> Iterator[RunView]:
         """The run each time it has changed, until its outcome is there (the last one shows it)."""
+        from coflux.client.views import run_view
+
+        body, patience = self.client.inspect(self.id), Patience()
         last: RunView | None = None
         while True:
-            began = time.monotonic()
-            view = self.view()
-            spent = time.monotonic() - began
+            view = run_view(body)
             if view != last:
                 last = view
                 yield view
             if view.status in FINISHED:
                 return
-            pause = min(max(spent * _LOOK_SHARE, _LOOK_MIN_S), _LOOK_MAX_S)
-            began = time.monotonic()
-            if self.client.outcome(self.id, wait_s=pause).kind is not None:
-                # Resolved at once although the run is not finished yet: do not ask in a tight loop.
-                time.sleep(max(0.0, _LOOK_MIN_S / 4 - (time.monotonic() - began)))
+            time.sleep(_LOOK_MIN_S)
+            try:
+                body = _merged(body, self.client.changes(self.id, body.get("cursor", "")))
+                patience.renew()
+            except Unavailable:
+                if not patience.spend(None):
+                    raise
 
     def __repr__(self) -> str:
         try:
@@ -110,6 +111,15 @@ class Run:
             f"{html.escape(view.status)}<table><thead><tr><th>step</th><th>target</th>"
             f"<th>status</th><th>attempts</th></tr></thead><tbody>{rows}{note}</tbody></table></div>"
         )
+
+
+def _merged(body: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The run with what changed since."""
+    if changes.get("is_whole", True):
+        return changes
+    steps = {step["step"]: step for step in body["steps"]}
+    steps.update((step["step"], step) for step in changes["steps"])
+    return {**changes, "steps": list(steps.values())}
 
 
 def _row(step: Step) -> str:

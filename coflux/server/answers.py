@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from coflux.model import Definition, Value
+from coflux.model import Definition, MetricAxis, Value
 from coflux.server.access import Principal, Right
 
 
@@ -153,6 +153,9 @@ class RunDetail(Answer):
     created_at: int
     steps: list[StepDetail]
     groups: Any = None
+    #: Send it as `since` to hear only what changes; `is_whole` says whether all steps are here.
+    cursor: str = ""
+    is_whole: bool = True
 
 
 class StepPage(Answer):
@@ -223,6 +226,28 @@ class LogPage(Answer):
     #: Where the page before ends; None for an empty page.
     first: str | None = None
     #: Whether the page is full, so that there may be more.
+    more: bool = False
+
+
+class MetricSeries(Answer):
+    """A metric of an execution. Points are [at, value], in order; a value of null is a gap."""
+
+    execution: str
+    key: str
+    kind: Literal["metric", "progress"]
+    group: MetricAxis | None
+    scale: MetricAxis | None
+    total: float | None
+    count: int
+    last: list[float | None] | None
+    points: list[list[float | None]]
+
+
+class MetricPage(Answer):
+    """Metrics, and where newer points begin."""
+
+    metrics: list[MetricSeries]
+    cursor: str
     more: bool = False
 
 

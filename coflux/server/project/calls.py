@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -24,6 +24,7 @@ from coflux.server.core.entities import Environment, Execution, Run
 from coflux.server.core.events import Caller, Event
 from coflux.server.core.state import State
 from coflux.server.core.submission import nearest
+from coflux.server.project.follow import Following
 from coflux.server.project.orchestrator import Orchestrator
 from coflux.server.views import lists, runs
 
@@ -57,10 +58,12 @@ class Project:
     socket: str
     orchestrator: Orchestrator
     blobs: LocalBlobs
+    following: Following = field(default_factory=Following)
     _log_events: dict[str, asyncio.Event] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.orchestrator.log_listeners.append(self._logs_came)
+        self.orchestrator.listeners.append(self.following.committed)
 
     def check_space(self) -> None:
         """Refuse new work while the disk is nearly full (SE-11)."""
@@ -73,9 +76,13 @@ class Project:
 
     async def wait_for_logs(self, run: str, seconds: float) -> None:
         """Until something of the run is logged, or the time is up."""
-        event = self._log_events.setdefault(run, asyncio.Event())
+        event = self.expect_logs(run)
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(event.wait(), seconds)
+
+    def expect_logs(self, run: str) -> asyncio.Event:
+        """What is set when something of the run is logged or measured from now on."""
+        return self._log_events.setdefault(run, asyncio.Event())
 
     def _logs_came(self, executions: Iterable[str]) -> None:
         for run in {run_of(execution) for execution in executions}:
@@ -176,6 +183,23 @@ class Call:
         """The id of the environment that the query looks from."""
         name = self.query.get("environment")
         return self.environment(name, "read").id if name is not None else None
+
+    def is_seen(self, execution: str, environments: Collection[str]) -> bool:
+        """Whether an execution is of one of these environments (RR-6)."""
+        state = self.orchestrator.state_with(run_of(execution))
+        found = state.executions.get(execution) if state is not None else None
+        return found is not None and found.environment in environments
+
+    def cursor(self, name: str) -> int | None:
+        """A query parameter that is the cursor of another page; `before=end` is past all."""
+        text = self.query.get(name)
+        if text is None:
+            return None
+        if name == "before" and text == "end":
+            return 2**62
+        if not text.isdigit() or len(text) > 18:
+            raise InvalidRequest(f"`{name}` is the cursor of another page.", field=name)
+        return int(text)
 
     def reason_of(self, execution: Execution) -> dict[str, Any]:
         """Why a queued execution is queued."""
