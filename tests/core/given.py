@@ -131,6 +131,7 @@ class World:
         self.changes: list[c.Change] = []
         self.effects: list[fx.Effect] = []
         self.is_checking = check
+        self.is_replayed = True
         self._tokens = 0
         self._keys: Counter[str] = Counter()
         self._connections = 0
@@ -163,6 +164,11 @@ class World:
         self.now = until
         self.effects = effects
         return effects
+
+    def evict(self, root: str) -> None:
+        """Let go of a family; from here on the journal tells more than the memory."""
+        self.is_replayed = False
+        self.machine.evict(root)
 
     def restart(self) -> None:
         """Kill the process and start it from what is durable (SE-10)."""
@@ -356,11 +362,11 @@ class World:
 
     def calls(
         self, parent: str, target: str, *arguments: Any, key: int | None = None,
-        wait: bool = False, **options: Any,
+        awaited: bool = False, **options: Any,
     ) -> str:  # fmt: skip
-        """Running code calls a target; the child's id (or "" when refused)."""
+        """Running code calls a target (and waits); the child's id (or "" when refused)."""
         to = self._code(parent, key)
-        self.handle(e.StepsRequested(to, (call(target, *arguments, **options),), wait))
+        self.handle(e.StepsRequested(to, (call(target, *arguments, **options),), awaited))
         made = self.of(parent).requests.get(to.key)
         return made[0] if made and not self.sent(fx.Refuse) else ""
 

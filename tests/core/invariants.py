@@ -103,8 +103,7 @@ def check_sessions(state: State) -> None:
         held = {
             e.id
             for e in everything(state)
-            if e.assigned_to == session.id
-            and (e.result is None or e.process is Process.STOPPING)
+            if e.assigned_to == session.id and (e.result is None or e.process is Process.STOPPING)
         }
         assert set(session.held) == held, f"held by {session.id}"
         assert set(session.blocked) <= held

@@ -219,7 +219,7 @@ class TestWorkflowsCalledFromExecutions:
         run = world.submit("wf")
         for depth in range(1, 20):
             world.start(run)
-            step = world.calls(run, "wf", wait=True)
+            step = world.calls(run, "wf", awaited=True)
             run = world.state.end_of(step)[0]
             assert run == f"R{depth + 1}:1:1"
             assert world.status(run) == "assigned"
