@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from coflux.errors import NotInExecution
-from coflux.model import AssetManifest, Group, Submission, Value
+from coflux.model import AssetManifest, Group, MetricDefinition, Submission, Value
 from coflux.wire import Outcome
 
 if TYPE_CHECKING:
@@ -93,6 +93,25 @@ class Host(Protocol):
 
     def log(self, level: str, template: str, values: dict[str, Value]) -> None:
         """Write a log entry."""
+
+    def measure(
+        self,
+        key: str,
+        value: float | None,
+        at: float | None,
+        definition: MetricDefinition,
+        throttle: float | None,
+    ) -> None:
+        """Record a point of a metric (value None: define it only), at most `throttle` per second.
+
+        Raises `ValueError` where the key is defined otherwise here.
+        """
+
+    def open_progress(self, name: str) -> str:
+        """A key for a progress bar that no open bar has."""
+
+    def close_progress(self, key: str) -> None:
+        """The bar has ended."""
 
 
 #: The timeout in ms of the innermost `suspense` block; None outside of one.

@@ -301,6 +301,40 @@ class LogEntry(Record):
     partial: bool = False
 
 
+# --- metrics ----------------------------------------------------------------------------------
+
+
+class MetricAxis(Record):
+    """An axis of a chart: horizontal for a group, vertical for a scale (MT)."""
+
+    name: str
+    units: str | None = None
+    lower: float | None = None
+    upper: float | None = None
+
+
+class MetricDefinition(Record):
+    """What a metric is in one execution. `total`: of progress, where it is known."""
+
+    kind: Literal["metric", "progress"] = "metric"
+    group: MetricAxis | None = None
+    scale: MetricAxis | None = None
+    total: float | None = None
+
+
+class Measurement(Record):
+    """A point of a metric; `at` grows from point to point of one key. `value` None is a gap.
+
+    `definition` comes with the first, and whenever it has changed; `at` None is that alone.
+    """
+
+    execution: str
+    key: str
+    at: float | None = None
+    value: float | None = None
+    definition: MetricDefinition | None = None
+
+
 # --- identifiers ------------------------------------------------------------------------------
 
 #: 50 symbols: consonants in both cases and the digits 2 to 9 (ID-1).

@@ -27,6 +27,7 @@ from coflux.model import (
     AssetManifest,
     Definition,
     LogEntry,
+    Measurement,
     Record,
     Requires,
     Result,
@@ -150,8 +151,14 @@ class Logged(Record, tag="logged"):
     entries: tuple[LogEntry, ...]
 
 
+class Measured(Record, tag="measured"):
+    """Points of metrics; they go round the core."""
+
+    entries: tuple[Measurement, ...]
+
+
 Report = Union[
-    Acknowledged, Started, Ended, Gone, Code, Announced, Draining, Closing, Logged,
+    Acknowledged, Started, Ended, Gone, Code, Announced, Draining, Closing, Logged, Measured,
 ]  # fmt: skip
 
 
@@ -238,7 +245,7 @@ class Numbered(Record, tag="n"):
 
     number: int
     message: Union[
-        Acknowledged, Started, Ended, Gone, Code, Announced, Draining, Closing, Logged,
+        Acknowledged, Started, Ended, Gone, Code, Announced, Draining, Closing, Logged, Measured,
         Submit, Wait, Depend, Suspend, Cancel, Persist, Restore, Checkpoint,
     ]  # fmt: skip
 

@@ -246,6 +246,10 @@ class Agent:
         """A log entry."""
         self._session.keep_entry(entry)
 
+    def keep_measurement(self, measurement: bytes) -> None:
+        """A point of a metric for the server."""
+        self._session.keep_measurement(measurement)
+
     def on_idle(self) -> None:
         """The last execution has ended."""
         self._idle.set()

@@ -29,6 +29,8 @@ REQUEST = 17
 NOTE = 18
 #: A `Line`.
 LOG = 19
+#: A `model.Measurement`.
+MEASUREMENT = 21
 #: The `model.Result` of the execution; the key is 1 when it left child processes behind.
 OUTCOME = 20
 

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from coflux import bridges
 from coflux import host as hosts
 from coflux import model, signature, target, wire
 from coflux.agent import capture, channel, lifeline
@@ -152,6 +153,7 @@ class Executor:
                 # A child that user code forked and that returned like its parent.
                 os._exit(0)
             hosts.enter(None)
+            requests.end()
             self._output.end()
         if not self._settings.reuse:
             # What the function registered runs as in a script of its own, while output is kept.
@@ -250,6 +252,7 @@ def prepare_process() -> None:
     """Make the calling process one that executors can be forked from, or become."""
     sys.stdin = capture.NoInput()
     sys.breakpointhook = capture.no_breakpoint
+    bridges.install()
     # What was registered until now is this process's own business.
     atexit._clear()
 

@@ -70,6 +70,9 @@ class Reporter(Protocol):
     def keep_entry(self, entry: bytes) -> None:
         """Send a log entry."""
 
+    def keep_measurement(self, measurement: bytes) -> None:
+        """Send a point of a metric."""
+
     def on_idle(self) -> None:
         """The last execution has ended."""
 
@@ -307,6 +310,8 @@ class Pool:
             # What was printed before comes before.
             link.read_output()
             assignment.journal.add(_decode_line(body))
+        elif kind == channel.MEASUREMENT:
+            self._reporter.keep_measurement(body)
         elif assignment.is_over:
             return
         elif kind == channel.REQUEST:

@@ -25,10 +25,11 @@ import msgspec
 from coflux import values, wire
 from coflux.agent import channel
 from coflux.agent.control import Line
+from coflux.agent.measuring import Measuring
 from coflux.blobs import Blobs
 from coflux.errors import REFUSALS, CofluxError, Refused, WaitCycle
 from coflux.handles import make_handle
-from coflux.model import AssetManifest, Group, Level, Submission, Value
+from coflux.model import AssetManifest, Group, Level, MetricDefinition, Submission, Value
 from coflux.target import Target
 from coflux.wire import Outcome
 
@@ -112,6 +113,8 @@ class Requests:
         #: Outcomes that arrived ahead of being asked for.
         self._ahead: dict[str, Outcome] = {}
         self._loops: dict[asyncio.AbstractEventLoop, int] = {}
+        self._measuring: Measuring | None = None
+        self._began = time.monotonic()
 
     @property
     def directory(self) -> Path:
@@ -261,6 +264,43 @@ class Requests:
             text = template[start : start + _LINE_LIMIT]
             self._send(channel.LOG, 0, _encode(Line(at, line_level, text, raw)))
             raw = msgspec.Raw(_encode({}))
+
+    # --- metrics --------------------------------------------------------------------------------
+
+    def measure(
+        self,
+        key: str,
+        value: float | None,
+        at: float | None,
+        definition: MetricDefinition,
+        throttle: float | None,
+    ) -> None:
+        """Record a point of a metric (value None: define it only)."""
+        self._metrics().record(key, value, at, definition, throttle)
+
+    def open_progress(self, name: str) -> str:
+        """A key for a progress bar that no open bar has."""
+        return self._metrics().open(name)
+
+    def close_progress(self, key: str) -> None:
+        """The bar has ended."""
+        self._metrics().close_bar(key)
+
+    def _metrics(self) -> Measuring:
+        with self._turn:
+            if self._measuring is None:
+                self._measuring = Measuring(
+                    self.execution,
+                    lambda body: self._send(channel.MEASUREMENT, 0, body),
+                    lambda text: self.log("warning", text, {}),
+                    self._began,
+                )
+            return self._measuring
+
+    def end(self) -> None:
+        """The function has ended: send what is held back."""
+        if self._measuring is not None:
+            self._measuring.close()
 
     # --- the channel ----------------------------------------------------------------------------
 

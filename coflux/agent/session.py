@@ -68,6 +68,12 @@ class _Logged(Record, tag="logged"):
     entries: list[msgspec.Raw]
 
 
+class _Measured(Record, tag="measured"):
+    """`wire.Measured` with entries that are encoded already."""
+
+    entries: list[msgspec.Raw]
+
+
 class Handler(Protocol):
     """Who acts on what the server says."""
 
@@ -110,6 +116,7 @@ class Session:
         self._spool: Spool | None = None
         self._outbox = Outbox()
         self._logs = LogBuffer()
+        self._measurements = LogBuffer()
         self._connection: Connection | None = None
         self._is_welcome = False
         self._is_closing = False
@@ -245,11 +252,12 @@ class Session:
         if self._spool is not None and is_delivered:
             self._spool.remove()
         self._logs.close()
+        self._measurements.close()
 
     async def settled(self, timeout_s: float) -> bool:
         """Wait until everything has been acknowledged; False when that will not be in time."""
         self._flush()
-        if self._outbox.is_empty and not self._logs.size:
+        if self._outbox.is_empty and not self._has_entries:
             return True
         future: asyncio.Future[None] = self._loop.create_future()
         self._settled.append(future)
@@ -356,7 +364,7 @@ class Session:
                 del self._outcomes[each], self._owed[each]
         if not self._outcomes and self._spool is not None:
             self._spool.clear()
-        if self._logs.size:
+        if self._has_entries:
             self._flush_soon()
         elif self._outbox.is_empty:
             self._settle()
@@ -409,10 +417,21 @@ class Session:
             self._is_pressed = True
             self._handler.on_log_pressure(True)
 
+    def keep_measurement(self, measurement: bytes) -> None:
+        """Send an encoded `model.Measurement`, when there is room."""
+        self._measurements.add(measurement)
+        if self._flush_at is None and self._is_welcome:
+            self._flush_at = self._loop.call_later(_LINGER_S, self._flush)
+
+    @property
+    def _has_entries(self) -> bool:
+        return bool(self._logs.size or self._measurements.size)
+
     def _pack_logs(self) -> None:
-        while self._logs.size and self._outbox.unacknowledged_bytes < _LOGS_ON_THE_WAY:
-            entries = self._logs.take(_LOG_MESSAGE)
-            self._outbox.add(_encode(_Logged([msgspec.Raw(entry) for entry in entries])))
+        for buffer, message in ((self._logs, _Logged), (self._measurements, _Measured)):
+            while buffer.size and self._outbox.unacknowledged_bytes < _LOGS_ON_THE_WAY:
+                entries = buffer.take(_LOG_MESSAGE)
+                self._outbox.add(_encode(message([msgspec.Raw(entry) for entry in entries])))
         if self._is_pressed and (self._logs.size < _LOGS_LET_GO or not self._is_welcome):
             self._is_pressed = False
             self._handler.on_log_pressure(False)

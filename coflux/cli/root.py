@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "submit": ("submit:submit", "Start a run of REPOSITORY/TARGET and wait for its result."),
     "runs": ("runs:runs", "Show, re-run and cancel runs."),
     "logs": ("logs:logs", "Show what a run, step or execution logged, oldest first."),
+    "metrics": ("metrics:metrics", "Show what a run, step or execution measured."),
     "env": ("env:env", "Manage the environments of the project."),
     "projects": ("projects:projects", "Manage the projects of the server."),
     "assets": ("assets:assets", "Show and download assets."),

@@ -21,6 +21,7 @@ from coflux.errors import CofluxError
 from coflux.server.core import effects as fx
 from coflux.server.core import events as e
 from coflux.server.core.events import Code
+from coflux.server.core.ids import parse
 from coflux.server.project.orchestrator import Orchestrator
 
 _connections = itertools.count(1)
@@ -183,6 +184,9 @@ class AgentHandler(WebSocketHandler):
         if isinstance(message, wire.Logged):
             self.orchestrator.put_logs(message.entries)
             return
+        if isinstance(message, wire.Measured):
+            self.orchestrator.put_measurements(m for m in message.entries if _is_whole(m.execution))
+            return
         try:
             event = _EVENTS[type(message)](self.session, message)
         except CofluxError as error:
@@ -240,6 +244,11 @@ def session_of(orchestrator: Orchestrator, project: str, token: str) -> str | No
 def hash_secret(secret: str) -> bytes:
     """What is kept of a session token."""
     return hashlib.sha256(secret.encode()).digest()
+
+
+def _is_whole(id: str) -> bool:
+    parts = parse(id)
+    return parts is not None and parts.attempt is not None
 
 
 def _repositories(found: tuple[wire.Repository, ...]) -> tuple[e.Repository, ...]:

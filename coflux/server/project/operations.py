@@ -21,7 +21,7 @@ from coflux.server.core import effects as fx
 from coflux.server.core import events as e
 from coflux.server.core.entities import Execution
 from coflux.server.core.submission import nearest
-from coflux.server.project import submissions
+from coflux.server.project import measurements, submissions
 from coflux.server.project.agents import hash_secret, session_of
 from coflux.server.project.calls import Call, parse_id
 from coflux.server.project.graph_feed import Wanted, list_page, show_whole
@@ -71,9 +71,18 @@ async def list_runs(call: Call) -> Any:
 
 async def get_run(call: Call) -> Any:
     found = call.find_run(call.path["run"])
-    return runs.show_run(
-        found.state, found.run, call.viewpoint(), call.reason_of, call.project.blobs
+    following = call.project.following
+    track = following.track(found.run.id)
+    since = following.read_cursor(track, call.query.get("since"))
+    if since is not None:
+        await following.wait(track, since, call.query["wait_ms"] / 1000)
+        found = call.find_run(call.path["run"])
+    cursor = following.cursor(track)
+    numbers = following.steps_since(track, found.state, found.run, since)
+    shown = runs.show_run(
+        found.state, found.run, call.viewpoint(), call.reason_of, call.project.blobs, numbers
     )
+    return {**shown, "cursor": cursor, "is_whole": since is None}
 
 
 async def get_result(call: Call) -> Any:
@@ -139,7 +148,7 @@ async def set_result(call: Call) -> Any:
 async def get_logs(call: Call) -> Any:
     found = call.find_run(call.query["id"])
     seen = runs.visible_from(found.state, found.run, call.viewpoint())
-    after, before = _cursor(call, "after"), _cursor(call, "before")
+    after, before = call.cursor("after"), call.cursor("before")
     if after is not None and before is not None:
         raise InvalidRequest("Give `after` or `before`, not both.", field="before")
     page = call.orchestrator.logs.page
@@ -155,23 +164,12 @@ async def get_logs(call: Call) -> Any:
         "entries": [
             {**lists.show_log(line.entry), "id": line.id}
             for line in lines
-            if _is_seen(call, line.entry, seen)
+            if call.is_seen(line.entry.execution, seen)
         ],
         "cursor": str(lines[-1].id if lines else after or 0),
         "first": str(lines[0].id) if lines else None,
         "more": len(lines) == arguments["limit"],
     }
-
-
-def _cursor(call: Call, name: str) -> int | None:
-    text = call.query.get(name)
-    if text is None:
-        return None
-    if name == "before" and text == "end":
-        return 2**62
-    if not text.isdigit() or len(text) > 18:
-        raise InvalidRequest(f"`{name}` is the cursor of another page.", field=name)
-    return int(text)
 
 
 def _levels(call: Call) -> tuple[str, ...]:
@@ -440,17 +438,12 @@ def _may_read_asset(call: Call, execution: str) -> bool:
     return True
 
 
-def _is_seen(call: Call, entry: Any, seen: list[str]) -> bool:
-    state = call.orchestrator.state_with(parse_id(entry.execution).run)
-    execution = state.executions.get(entry.execution) if state is not None else None
-    return execution is not None and execution.environment in seen
-
-
 OPERATIONS: dict[str, Operation] = {
     operation.__name__: operation
     for operation in (
         submit_run, list_runs, get_run, list_steps, get_step, get_result, get_arguments, cancel,
-        rerun, set_result, get_logs, list_environments, create_environment, update_environment, pause_environment,
+        rerun, set_result, get_logs, measurements.get_metrics, list_environments,
+        create_environment, update_environment, pause_environment,
         resume_environment, archive_environment, list_manifests, register_manifests,
         archive_manifest, list_agents, list_queue, list_assets, get_asset, explain_cache,
         forget_cache, open_session,

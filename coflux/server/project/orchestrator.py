@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
-from coflux.model import Abandoned, LogEntry, Result, run_of
+from coflux.model import Abandoned, LogEntry, Measurement, Result, run_of
 from coflux.server.core import effects as fx
 from coflux.server.core.changes import Change, RunFinished
 from coflux.server.core.events import Caller, Event, OutcomeUnawaited, TimePassed
@@ -27,6 +27,7 @@ from coflux.server.core.state import State
 from coflux.server.core.turn import Limits
 from coflux.server.project.source import RandomSource
 from coflux.server.store.logs import LogStore
+from coflux.server.store.metrics import MetricStore
 from coflux.server.store.store import Store
 
 #: Events decided in one batch at most, so that a flood cannot hold the loop for long.
@@ -61,16 +62,18 @@ class Orchestrator:
         self.machine = Machine(source, limits)
         self.store = Store(directory, self.machine.state)
         self.logs = LogStore(directory)
+        self.metrics = MetricStore(self.logs.database, self.logs.path)
         source.is_taken = self.store.reader.is_taken
         self.connections: dict[str, Connection] = {}
         #: Called after each commit with what changed.
         self.listeners: list[Callable[[list[Change]], None]] = []
-        #: Called after each commit that kept log entries, with their runs.
+        #: Called after each commit that kept log entries or metrics, with their executions.
         self.log_listeners: list[Callable[[Iterable[str]], None]] = []
         #: Called when a decision could not be made or kept; does not return.
         self.on_failure: Callable[[BaseException, list[Change]], None] | None = None
         self._inbox: deque[Event] = deque()
         self._log_inbox: list[LogEntry] = []
+        self._measurements: list[Measurement] = []
         self._after: list[Callable[[], None]] = []
         self._tokens = itertools.count(1)
         self._callers: dict[int, asyncio.Future[fx.Effect]] = {}
@@ -105,6 +108,11 @@ class Orchestrator:
     def put_logs(self, entries: Iterable[LogEntry]) -> None:
         """Have log entries kept with the next batch."""
         self._log_inbox.extend(entries)
+        self._wake(lazy=True)
+
+    def put_measurements(self, measurements: Iterable[Measurement]) -> None:
+        """Have points of metrics kept with the next batch."""
+        self._measurements.extend(measurements)
         self._wake(lazy=True)
 
     def after_commit(self, call: Callable[[], None]) -> None:
@@ -196,15 +204,17 @@ class Orchestrator:
         if not self._inbox:
             after, self._after = self._after, []
             entries, self._log_inbox = self._log_inbox, []
+            measurements, self._measurements = self._measurements, []
         else:
-            after, entries = [], []
+            after, entries, measurements = [], [], []
         self._decide(lambda now: (self._handle(event, now) for event in batch))
         self._keep_logs(entries)
+        self._keep_measurements(measurements)
         for call in after:
             call()
         for connection in list(self.connections.values()):
             connection.deliver()
-        if self._inbox or self._after or self._log_inbox:
+        if self._inbox or self._after or self._log_inbox or self._measurements:
             self._wake()
         self._set_timer()
 
@@ -257,6 +267,13 @@ class Orchestrator:
         runs = dict.fromkeys(entry.execution for entry in entries)
         for listener in self.log_listeners:
             listener(runs)
+
+    def _keep_measurements(self, measurements: list[Measurement]) -> None:
+        if not measurements:
+            return
+        self.metrics.write(measurements)
+        for listener in self.log_listeners:
+            listener(dict.fromkeys(each.execution for each in measurements))
 
     def _fetch(self, event: Event) -> None:
         """Bring what the event names and what is only in the store into memory."""

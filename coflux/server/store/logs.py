@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from peewee import BlobField, BooleanField, IntegerField, Model, TextField
+from peewee import BlobField, BooleanField, IntegerField, Model, SqliteDatabase, TextField
 
 from coflux.model import LogEntry, Value
 from coflux.server.store.database import open_database
@@ -56,6 +56,11 @@ class LogStore:
         self._database = open_database(self.path, durable=False)
         self._database.bind([LogRow])
         self._database.create_tables([LogRow])
+
+    @property
+    def database(self) -> SqliteDatabase:
+        """The writing connection, for others who keep what decides nothing."""
+        return self._database
 
     def write(self, entries: Iterable[LogEntry]) -> None:
         """Keep entries; those that are there already change nothing (LO-2)."""
