@@ -5,6 +5,7 @@ Belongs here: serving them and telling the page where it is. Does not belong her
 
 from __future__ import annotations
 
+import hashlib
 import html
 import json
 import mimetypes
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import msgspec
 from tornado.web import HTTPError
 
 from coflux.server.gateway.auth import Authenticator, Unauthenticated
@@ -23,7 +25,7 @@ STATIC = Path(__file__).resolve().parent.parent / "static"
 #: First segments of the paths that the page itself understands.
 PLACES = (
     "workflows", "runs", "queue", "agents", "pools", "assets", "prompts", "environments", "search",
-    "schedules", "settings",
+    "schedules", "settings", "tokens", "projects",
 )  # fmt: skip
 _MARK = "<!--coflux-config-->"
 _POLICY = (
@@ -75,16 +77,23 @@ class Page(Handler):
 
     def get(self, *parameters: str) -> None:
         page = (STATIC / "index.html").read_text("utf-8")
+        for name in ("app.js", "app.css"):
+            # An address of its own for each content, which browsers may keep for ever.
+            version = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:8]
+            page = page.replace(f"static/{name}", f"static/{name}?v={version}", 1)
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.finish(page.replace(_MARK, self._config(), 1))
 
     def _config(self) -> str:
+        project = self.get_query_argument("project", "default")
         config = {
             "base": self.base,
             "api": f"{self.base}api/v1",
             "version": installed_version(),
             "user": self.identity.name,
-            "project": self.get_query_argument("project", "default"),
+            "project": project,
+            # What the person may do, so that the page offers nothing that would be refused.
+            "scopes": msgspec.to_builtins(self.identity.principal(project).scopes),
         }
         # `<` would end the script element.
         text = json.dumps(config).replace("<", "\\u003c")
