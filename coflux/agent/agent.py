@@ -191,6 +191,7 @@ class Agent:
                 token=ticket.token,
                 blobs=ticket.blobs if ticket.blobs and os.path.isdir(ticket.blobs) else None,
                 directory=str(self._folder),
+                secret=self._pool.secret,
                 reuse=self._config.isolation == "reuse",
             )
         )

@@ -27,7 +27,7 @@ READY = 16
 REQUEST = 17
 #: A `wire` report that needs no answer.
 NOTE = 18
-#: A `Line`.
+#: A `Line`; the key is its number, which stands in the `mark` on stdout as well.
 LOG = 19
 #: A `model.Measurement`.
 MEASUREMENT = 21
@@ -38,6 +38,18 @@ OUTCOME = 20
 def pack(kind: int, key: int, body: bytes) -> bytes:
     """One frame; `key` is a number below 2**32."""
     return _HEADER.pack(len(body), kind, key) + body
+
+
+#: Bytes of a mark's number.
+MARK_DIGITS = 8
+
+
+def mark(secret: bytes, number: int) -> bytes:
+    """What an executor writes to its stdout where a line of the channel belongs.
+
+    `secret` keeps user code from writing one by accident.
+    """
+    return b"%s%08x" % (secret, number & 0xFFFFFFFF)
 
 
 class Parser:

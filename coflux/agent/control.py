@@ -26,6 +26,8 @@ class Settings(Record):
     blobs: str | None
     #: The executions' directories are made here.
     directory: str
+    #: Begins the marks on stdout (`channel.mark`).
+    secret: bytes
     #: Executors serve one execution after another.
     reuse: bool = False
 

@@ -74,7 +74,9 @@ class Surroundings:
 class Executor:
     """One executor process, from the inside."""
 
-    def __init__(self, connection: socket.socket, surroundings: Surroundings, ticket: int) -> None:
+    def __init__(
+        self, connection: socket.socket, surroundings: Surroundings, ticket: int, marks: int
+    ) -> None:
         assert surroundings.settings is not None
         assert surroundings.blobs is not None
         self._socket = connection
@@ -85,6 +87,7 @@ class Executor:
         self._parser = channel.Parser()
         self._frames: list[tuple[int, int, bytes]] = []
         self._ticket = ticket
+        self._marks = marks
         self._count = 0
         self._pid = os.getpid()
         self._directory = self._make_directory()
@@ -145,6 +148,8 @@ class Executor:
                 found,
                 self._directory,
                 self._blobs,
+                self._marks,
+                self._settings.secret,
             )
             self._output.begin(requests)
             hosts.enter(requests)
@@ -260,14 +265,13 @@ def prepare_process() -> None:
 def settle_in(out: int, err: int, alive: int) -> None:
     """Make the calling, fresh process an executor's: group, descriptors, lifeline.
 
-    `out` and `err` become 1 and 2; `alive` is a pipe whose other end the agent holds. 0 is the null
-    device already.
+    `out` and `err` become 1 and 2 (`out` stays open as well, for marks); `alive` is a pipe whose
+    other end the agent holds. 0 is the null device already.
     """
     if os.getpgid(0) != os.getpid():
         os.setpgid(0, 0)
     lifeline.adopt_orphans()
     os.dup2(out, 1)
     os.dup2(err, 2)
-    os.close(out)
     os.close(err)
     lifeline.die_with(alive)

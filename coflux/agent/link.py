@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from coflux.agent import channel
+from coflux.agent.control import Line
 from coflux.agent.output import Journal, Stream
 
 if TYPE_CHECKING:
@@ -32,8 +33,7 @@ class Link:
         ticket: int,
         generation: int,
         connection: socket.socket,
-        out: int,
-        err: int,
+        streams: tuple[Stream, Stream],
         on_frame: OnFrame,
     ) -> None:
         self.ticket = ticket
@@ -51,7 +51,7 @@ class Link:
         self._socket.setblocking(False)
         # Not the socket itself: the selector would format it again and again.
         self._descriptor = connection.fileno()
-        self._streams = (Stream(out, "stdout"), Stream(err, "stderr"))
+        self._streams = streams
         self._parser = channel.Parser()
         self._unsent = bytearray()
         self._on_frame = on_frame
@@ -116,6 +116,10 @@ class Link:
         stream.read()
         if stream.is_at_end:
             self._loop.remove_reader(stream.descriptor)
+
+    def hold(self, number: int, line: Line) -> None:
+        """A structured line has come; it is written where its mark stands in stdout."""
+        self._streams[0].hold(number, line)
 
     def write_to(self, journal: Journal | None) -> None:
         """Output belongs to this journal from now on."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from coflux.agent import channel
 from coflux.agent.control import Line
 from coflux.model import Level, Record
 
@@ -80,19 +81,29 @@ class Journal:
 
 
 class Stream:
-    """One captured stream of an executor: bytes become lines of the journal at hand."""
+    """One captured stream of an executor: bytes become lines of the journal at hand.
 
-    def __init__(self, descriptor: int, level: Level) -> None:
+    With a `secret`, marks stand among the bytes where structured lines belong, which come by
+    another way.
+    """
+
+    def __init__(self, descriptor: int, level: Level, secret: bytes = b"") -> None:
         self.descriptor = descriptor
         self.journal: Journal | None = None
         self.is_at_end = False
         self._level: Level = level
+        self._secret = secret
+        #: Of a line whose end has not come.
         self._rest = b""
+        #: Structured lines whose marks have not come.
+        self._held: dict[int, Line] = {}
+        #: After a mark whose structured line has not come.
+        self._blocked: tuple[int, bytes] | None = None
         os.set_blocking(descriptor, False)
 
     def read(self, limit: int = _AT_ONCE) -> None:
         """Take what is there, up to `limit` bytes."""
-        while limit > 0 and not self.is_at_end:
+        while limit > 0 and not self.is_at_end and self._blocked is None:
             try:
                 data = os.read(self.descriptor, _READ)
             except BlockingIOError:
@@ -103,26 +114,73 @@ class Stream:
                 self.is_at_end = True
                 return
             limit -= len(data)
-            self._cut(data)
+            self._take(data)
 
     def finish(self) -> None:
         """The execution has ended: take all that is there, and its last line as it is."""
         self.read(_AT_END)
+        while self._blocked is not None:
+            # Its line never came; nor will it.
+            _, data = self._blocked
+            self._blocked = None
+            self._take(data)
+            self.read(_AT_END)
         if self._rest:
             self._write(self._rest)
             self._rest = b""
+        for number in list(self._held):
+            # Its mark never came: the code may have closed the stream.
+            self._write_held(number)
 
     def close(self) -> None:
         """Close the pipe."""
         os.close(self.descriptor)
         self.is_at_end = True
 
+    def hold(self, number: int, line: Line) -> None:
+        """Keep a structured line until its mark comes."""
+        self._held[number] = line
+        if self._blocked is not None and self._blocked[0] == number:
+            _, data = self._blocked
+            self._blocked = None
+            self._write_held(number)
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        if self._secret and (self._rest or self._secret in data or data[-1:] != b"\n"):
+            self._take_marked(data)
+        else:
+            self._cut(data)
+
+    def _take_marked(self, data: bytes) -> None:
+        # The rest may hold the beginning of a mark.
+        data, self._rest = self._rest + data, b""
+        begin = data.find(self._secret)
+        while begin >= 0:
+            end = begin + len(self._secret) + channel.MARK_DIGITS
+            if len(data) < end:
+                break
+            number = int(data[end - channel.MARK_DIGITS : end], 16)
+            self._cut(data[:begin])
+            if number not in self._held:
+                self._blocked = (number, data[end:])
+                return
+            self._write_held(number)
+            data, self._rest = self._rest + data[end:], b""
+            begin = data.find(self._secret)
+        self._cut(data)
+
+    def _write_held(self, number: int) -> None:
+        line = self._held.pop(number)
+        if self.journal is not None:
+            self.journal.add(line)
+
     def _cut(self, data: bytes) -> None:
         lines = (self._rest + data if self._rest else data).split(b"\n")
         rest = lines.pop()
         for line in lines:
             self._write(line)
-        while len(rest) >= LINE_LIMIT:
+        while len(rest) >= 2 * LINE_LIMIT:
             self._write(rest[:LINE_LIMIT], partial=True)
             rest = rest[LINE_LIMIT:]
         self._rest = rest

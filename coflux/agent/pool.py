@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import shutil
 import signal
 from collections import OrderedDict, deque
@@ -26,7 +27,7 @@ from coflux.agent.control import Exited, Line, Loaded, Settings
 from coflux.agent.link import Link
 from coflux.agent.memory import OutOfMemory
 from coflux.agent.nursery import Nursery
-from coflux.agent.output import Journal
+from coflux.agent.output import Journal, Stream
 from coflux.model import Crashed, Record, Result, TimedOut
 
 #: Between SIGINT and SIGKILL, in seconds.
@@ -121,6 +122,8 @@ class Pool:
         self._sweeper = ThreadPoolExecutor(1, "coflux-directories")
         self._memory = OutOfMemory()
         self._is_paused = False
+        #: Begins the marks that executors write among their output.
+        self.secret = b"\0" + secrets.token_hex(8).encode() + b"\0"
         self._is_reusing = config.isolation == "reuse"
 
     # --- generations of code --------------------------------------------------------------------
@@ -130,8 +133,13 @@ class Pool:
         """Number of the generation that new executors come from."""
         return self._nursery.generation
 
-    def load(self) -> int:
-        """Import the repositories in a new process; `on_loaded` is told when that is done."""
+    def load(self, preload: tuple[str, ...] | None = None) -> int:
+        """Import the repositories in a new process; `on_loaded` is told when that is done.
+
+        `preload` are modules to import besides, from now on.
+        """
+        if preload is not None:
+            self._nursery.preload = preload
         return self._nursery.start()
 
     def use(self, generation: int) -> None:
@@ -239,7 +247,11 @@ class Pool:
         ticket = self._tickets
         connection, out, err = self._nursery.bear(ticket)
         self._links[ticket] = Link(
-            ticket, self._nursery.generation, connection, out, err, self._on_frame
+            ticket,
+            self._nursery.generation,
+            connection,
+            (Stream(out, "stdout", self.secret), Stream(err, "stderr")),
+            self._on_frame,
         )
         self._unborn.add(ticket)
 
@@ -307,9 +319,7 @@ class Pool:
         if kind == channel.OUTCOME:
             self._on_outcome(link, assignment, bool(key), body)
         elif kind == channel.LOG:
-            # What was printed before comes before.
-            link.read_output()
-            assignment.journal.add(_decode_line(body))
+            link.hold(key, _decode_line(body))
         elif kind == channel.MEASUREMENT:
             self._reporter.keep_measurement(body)
         elif assignment.is_over:

@@ -93,11 +93,16 @@ class Requests:
         target: Target[Any, Any],
         directory: str,
         blobs: Blobs,
+        marks: int,
+        secret: bytes,
     ) -> None:
         self.execution = execution
         self.target = target
         self._directory = directory
         self.blobs = blobs
+        #: Descriptor of the original stdout, and what begins a mark there.
+        self._marks = marks
+        self._secret = secret
         self._socket = connection
         self._parser = parser
         self._send_lock = threading.Lock()
@@ -262,7 +267,10 @@ class Requests:
         raw = msgspec.Raw(_encode(values))
         for start in range(0, max(len(template), 1), _LINE_LIMIT):
             text = template[start : start + _LINE_LIMIT]
-            self._send(channel.LOG, 0, _encode(Line(at, line_level, text, raw)))
+            number = next(self._keys)
+            self._send(channel.LOG, number, _encode(Line(at, line_level, text, raw)))
+            # Where it belongs among what is printed.
+            os.write(self._marks, channel.mark(self._secret, number))
             raw = msgspec.Raw(_encode({}))
 
     # --- metrics --------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ def main() -> NoReturn:
     executor.prepare_process()
     surroundings = executor.Surroundings(loaded.targets, failures)
     surroundings.configure(beginning.settings)
-    served = executor.Executor(agent, surroundings, beginning.ticket)
+    served = executor.Executor(agent, surroundings, beginning.ticket, out)
     agent.sendall(channel.pack(channel.READY, 0, b""))
     try:
         served.serve()

@@ -10,6 +10,7 @@ import gc
 import os
 import select
 import socket
+import struct
 import sys
 import warnings
 from pathlib import Path
@@ -19,6 +20,9 @@ from coflux.agent import control, executor, lifeline, loader, reaping, strays
 from coflux.agent.control import Begin, Configure, Forked
 
 _PACKET = 64 * 1024
+_DESCRIPTORS = struct.Struct("3i")
+_ANCILLARY = socket.CMSG_LEN(_DESCRIPTORS.size)
+_CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
 class Zygote:
@@ -45,7 +49,9 @@ class Zygote:
                     self._reap(descriptor)
 
     def _take_order(self) -> None:
-        packet, descriptors, _, _ = socket.recv_fds(self._orders, _PACKET, 3)
+        # Not `socket.recv_fds`: it does not pass the flag on, and programs that user code starts
+        # would inherit the descriptors.
+        packet, ancillary, _, _ = self._orders.recvmsg(_PACKET, _ANCILLARY, _CLOSE_ON_EXEC)
         if not packet:
             self._end()
         order = control.decode_order(packet)
@@ -56,7 +62,8 @@ class Zygote:
         if isinstance(order, Configure):
             self._surroundings.configure(order.settings)
         else:
-            self._fork(order.ticket, *descriptors)
+            (_, _, data), *_ = ancillary
+            self._fork(order.ticket, *_DESCRIPTORS.unpack(data))
 
     def _end(self) -> NoReturn:
         for pid in self._pids.values():
@@ -109,7 +116,7 @@ class Zygote:
             _reseed()
             agent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, connection)
             assert self._surroundings is not None
-            executor.Executor(agent, self._surroundings, ticket).serve()
+            executor.Executor(agent, self._surroundings, ticket, out).serve()
         except KeyboardInterrupt:
             # An abort that found it outside of user code.
             os._exit(130)

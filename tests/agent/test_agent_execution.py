@@ -119,6 +119,12 @@ def pid():
     return os.getpid()
 
 @cf.task
+def descriptors():
+    child = subprocess.Popen(["sleep", "60"], close_fds=False)
+    return {int(fd): os.readlink(f"/proc/{child.pid}/fd/{fd}")
+            for fd in os.listdir(f"/proc/{child.pid}/fd")}
+
+@cf.task
 def many(*args, key, **kwargs):
     return args, key, kwargs
 """
@@ -350,3 +356,11 @@ def test_more_executions_than_spares_run_at_once(puppet: Puppet, started: AgentP
         puppet.execute(f"R1:{step}:1", "sleep", 0.2)
     for step in range(8):
         assert isinstance(puppet.outcome(f"R1:{step}:1"), Returned)
+
+
+def test_private_descriptors_do_not_reach_programs_that_are_started_SE_6(
+    puppet: Puppet, started: AgentProcess
+) -> None:
+    puppet.execute("R1:1:1", "descriptors")
+    descriptors = puppet.value("R1:1:1")
+    assert set(descriptors) == {0, 1, 2}, descriptors
