@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from coflux.model import LINKS, Cached, Recurred, Returned, Superseded, Suspended, run_of
-from coflux.server.core import gates, scheduling
+from coflux.model import LINKS, Cached, Deferred, Recurred, Returned, Superseded, Suspended, run_of
+from coflux.server.core import gates, keys, scheduling
 from coflux.server.core.agenda import Waiter
 from coflux.server.core.entities import Execution, Run, Session, attempts
 from coflux.server.core.machine import Machine
@@ -33,6 +33,7 @@ def check(machine: Machine, now: int) -> None:
     check_lanes(machine)
     check_assigned(machine)
     check_finished(machine)
+    check_deferred(machine)
 
 
 def everything(state: State) -> list[Execution]:
@@ -203,9 +204,9 @@ def check_waiters(machine: Machine) -> None:
         for wait in execution.waits.values():
             for handle in wait.left:
                 end = state.end_of(handle)
-                if not wait.is_done:
-                    assert end[1] is not None, f"{execution.id} waits for {handle}"
-                    assert end[1].result is None, f"{execution.id} waits for {handle}"
+                assert not wait.is_done, f"{execution.id} still waits for {handle}"
+                assert end[1] is not None, f"{execution.id} waits for {handle}"
+                assert end[1].result is None, f"{execution.id} waits for {handle}"
                 expected.add((end[0], Waiter("wait", execution.id, wait.key, handle)))
         if isinstance(execution.result, Cached) and execution.link_successor is None:
             leader = execution.result.execution
@@ -304,12 +305,38 @@ def check_finished(machine: Machine) -> None:
 
 
 def _has_open_links(state: State, run: Run) -> bool:
-    links = [e for e in attempts(run) if isinstance(e.result, Cached)]
+    links = [e for e in attempts(run) if isinstance(e.result, Cached | Deferred)]
     latest = run.steps[1].latest(run.environment) or run.steps[1].executions[-1]
     return any(
         not state.is_resolved(e.id)
         for e in [*(link for link in links if link.link_successor is None), latest]
     )
+
+
+def check_deferred(machine: Machine) -> None:
+    """Of equal executions that have not started one is left, outside paused environments (DF-2)."""
+    state = machine.state
+    equals: dict[Any, list[Execution]] = {}
+    for execution in everything(state):
+        submission = execution.step.submission
+        shape = keys.defer_shape(submission)[0] if submission.options.defer else None
+        is_unstarted = execution.status is Status.QUEUED and execution.origin in (
+            "submit",
+            "relink",
+        )
+        is_spawned = execution.step.number == 1 and execution.run.parent is not None
+        if shape is not None and is_unstarted and not is_spawned:
+            place = (execution.environment, shape, keys.defer_ends(state, submission))
+            equals.setdefault(place, []).append(execution)
+            assert machine.agenda.unstarted.equal_to(execution.id), f"{execution.id} is not found"
+    for (environment, *_), found in equals.items():
+        # One that waits for its arguments may have been spared, to close no circle (WA-11).
+        is_gated = any(execution.step.submission.options.wait for execution in found)
+        assert not state.is_active(environment) or len(found) == 1 or is_gated, (
+            f"equal and not deferred: {[e.id for e in found]}"
+        )
+        known = {e.id for e in machine.agenda.unstarted.equal_to(found[0].id)}
+        assert known == {e.id for e in found}
 
 
 # --- replay -------------------------------------------------------------------------------------

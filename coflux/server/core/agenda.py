@@ -12,6 +12,7 @@ from typing import NamedTuple
 from coflux.server.core.entities import Execution, MemoKey, Session, Step
 from coflux.server.core.state import State
 from coflux.server.core.statuses import Status
+from coflux.server.core.unstarted import Unstarted
 
 
 class Waiter(NamedTuple):
@@ -88,6 +89,8 @@ class Agenda:
         self.eligible: dict[LaneKey, list[Session]] = {}
         #: What an attempt with `reuse` may take, by the attempt (RR-4).
         self.reusable: dict[str, dict[MemoKey, list[Step]]] = {}
+        #: Queued executions that an equal one may replace (DF).
+        self.unstarted = Unstarted()
         #: Ended by a link that is not resolved, by run: those runs are not finished.
         self.following: dict[str, dict[str, None]] = {}
 
@@ -168,10 +171,12 @@ class Agenda:
         self.paused.get(execution.environment, {}).pop(execution.id, None)
         self.rechecks.pop(execution.id, None)
         self.reusable.pop(execution.id, None)
+        self.unstarted.remove(execution.id)
 
     def take(self, execution: Execution, now: int) -> None:
         """An execution from the front of its lane was assigned."""
         key = self.ready.pop(execution.id)
+        self.unstarted.remove(execution.id)
         self.last_assigned[execution.run.root] = now
         self._shrink(self.lanes[key.environment][key])
 

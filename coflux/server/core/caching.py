@@ -7,17 +7,11 @@ a lookup is due (`scheduling`).
 from __future__ import annotations
 
 from coflux.model import (
-    Abandoned,
     Cached,
-    Cancelled,
-    Crashed,
-    Result,
     Returned,
-    TimedOut,
     target_id,
 )
 from coflux.server.core import circles, results
-from coflux.server.core.agenda import Waiter
 from coflux.server.core.changes import CacheChecked, CacheForgotten
 from coflux.server.core.effects import Confirm
 from coflux.server.core.entities import CacheEntry, Execution
@@ -28,8 +22,6 @@ from coflux.server.core.turn import Turn
 
 #: Origins of attempts that look up (ST-3).
 LOOKING = ("submit", "relink")
-#: Outcomes of a leader that are not its followers' (CA-9).
-BREAKING = (Cancelled, Abandoned, Crashed, TimedOut)
 
 
 def check(turn: Turn, execution: Execution, again: bool = False) -> bool:
@@ -54,25 +46,6 @@ def check(turn: Turn, execution: Execution, again: bool = False) -> bool:
     _explain(turn, execution, key, "hit", entry.execution, _age(turn, execution, entry))
     results.end(turn, execution, Cached(entry.execution))
     return True
-
-
-def settle_follower(turn: Turn, follower: Execution, result: Result | None) -> None:
-    """A leader ended for good: keep the link, or break it (CA-9)."""
-    turn.agenda.unfollow(follower)
-    if isinstance(result, BREAKING) and follower.link_successor is None:
-        results.relink(turn, follower)
-
-
-def follow(turn: Turn, follower: Execution, leader: str) -> None:
-    """Be told when the leader's chain ends."""
-    end_id, end = turn.state.end_of(leader)
-    if end is None:
-        return
-    if end.result is None:
-        turn.agenda.follow(follower)
-        turn.agenda.watch(end_id, Waiter("follow", follower.id, 0, leader))
-    else:
-        settle_follower(turn, follower, end.result)
 
 
 def forget(turn: Turn, event: CacheForgetRequested) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from coflux.model import Cached, Cancelled, Deferred, Spawned
-from coflux.server.core import results
+from coflux.server.core import links, results
 from coflux.server.core.changes import ExecutionCreated, LinkSucceeded
 from coflux.server.core.effects import Confirm
 from coflux.server.core.entities import Execution, Step, attempts
@@ -205,5 +205,5 @@ def _cancel_link(turn: Turn, execution: Execution, by: str, cause: str) -> None:
     turn.record(attempt)
     turn.record(LinkSucceeded(execution.id, attempt.execution, turn.now))
     turn.agenda.unfollow(execution)
-    turn.agenda.move(turn.state, old_end)
+    links.moved(turn, old_end)
     results.end(turn, turn.state.executions[attempt.execution], Cancelled(by, cause), by=by)

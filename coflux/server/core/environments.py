@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from coflux.server.core import cancellation, sessions
+from coflux.server.core import cancellation, deferral, sessions
 from coflux.server.core.changes import EnvironmentSet
 from coflux.server.core.effects import Confirm
 from coflux.server.core.entities import Environment, Execution, attempts
@@ -178,4 +178,5 @@ def _wake(turn: Turn, environment: Environment) -> None:
         execution = turn.state.executions.get(id)
         if execution is not None and execution.result is None:
             turn.agenda.schedule(execution)
+    deferral.resumed(turn, environment.id)
     turn.agenda.stirred[environment.id] = None

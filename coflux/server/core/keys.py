@@ -1,4 +1,4 @@
-"""The keys by which calls are equal (CA-2 to CA-4, ME-1), from values' own keys and references.
+"""The keys by which calls are equal (CA-2 to CA-4, ME-1, DF-1), from values' keys and references.
 
 Belongs here: how a key is put together. Does not belong here: what is done with it.
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from coflux.model import Submission, Value, content_hash, digest
+from coflux.model import Selection, Submission, Value, content_hash, digest
 from coflux.server.core.entities import MemoKey
-from coflux.server.core.state import State, memo_references
+from coflux.server.core.state import State, memo_references, references_in
 
 #: Changes whenever the way a key is made changes, so that old keys cannot match by accident.
 FORMAT = b"coflux-key-1"
@@ -40,21 +40,37 @@ def cache_key(state: State, submission: Submission) -> Key:
 
 def memo_shape(submission: Submission) -> tuple[bytes | None, str]:
     """The memo key without what references lead to (that is compared at lookup), or the problem."""
-    memo = submission.options.memo
-    params = memo if isinstance(memo, tuple) else tuple(submission.arguments)
+    return _shape(submission, submission.options.memo, b"memo")
+
+
+def defer_shape(submission: Submission) -> tuple[bytes | None, str]:
+    """The defer key without what references lead to, or the problem."""
+    return _shape(submission, submission.options.defer, b"defer")
+
+
+def _shape(
+    submission: Submission, selection: Selection | None, kind: bytes
+) -> tuple[bytes | None, str]:
+    is_named = isinstance(selection, tuple)
     hashes = []
-    for name in params:
-        content = _content(submission.arguments[name], isinstance(memo, tuple))
+    for name in selection if isinstance(selection, tuple) else tuple(submission.arguments):
+        content = _content(submission.arguments[name], is_named)
         if content is None:
             return None, _problem(name, submission.arguments[name])
         hashes.append(content)
     target = f"{submission.repository}:{submission.target}"
-    return digest(FORMAT, b"memo", target.encode(), *hashes), ""
+    return digest(FORMAT, kind, target.encode(), *hashes), ""
 
 
 def memo_place(state: State, submission: Submission, shape: bytes) -> MemoKey:
     """The memo key with what references lead to now."""
     return shape, tuple(state.identity(r) for r in memo_references(submission))
+
+
+def defer_ends(state: State, submission: Submission) -> tuple[str, ...]:
+    """What the references in a defer key lead to now."""
+    found = references_in(submission, submission.options.defer)
+    return tuple(state.identity(reference) for reference in found)
 
 
 def _finish(state: State, submission: Submission, params: tuple[str, ...] | None, key: Key) -> Key:

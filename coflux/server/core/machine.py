@@ -15,6 +15,7 @@ from coflux.server.core import (
     assets,
     caching,
     cancellation,
+    deferral,
     environments,
     manifests,
     outcomes,
@@ -82,6 +83,8 @@ class Machine:
     def _take_up(self, turn: Turn, run_id: str) -> None:
         run = self.state.runs[run_id]
         self.agenda.requeue_all(run.unfinished)
+        for execution in run.unfinished.values():
+            deferral.enter(turn, execution, compare=False)
         for execution in attempts(run):
             if execution.result is not None and execution.link_successor is None:
                 following = self.state.next_of(execution)

@@ -7,7 +7,7 @@ children do (memo and reuse are `memo`'s).
 from __future__ import annotations
 
 from coflux.model import LINKS, Raised, Returned, Spawned, Superseded
-from coflux.server.core import cancellation, results
+from coflux.server.core import cancellation, links, results
 from coflux.server.core.changes import ExecutionCreated, LinkSucceeded
 from coflux.server.core.effects import Submitted
 from coflux.server.core.entities import Environment, Execution, Step
@@ -143,7 +143,7 @@ def _replace(
     execution = results.create(turn, attempt)
     turn.record(LinkSucceeded(current.id, attempt.execution, turn.now))
     turn.agenda.unfollow(current)
-    turn.agenda.move(turn.state, old_end)
+    links.moved(turn, old_end)
     if isinstance(current.result, Spawned):
         child = turn.state.executions[current.result.execution]
         cancellation.cancel(turn, cancellation.cover(turn, [child]), by, cause)

@@ -103,15 +103,16 @@ def stop(
         turn.send(Abort(session, execution.id, now))
 
 
-def relink(turn: Turn, execution: Execution) -> None:
+def relink(turn: Turn, execution: Execution) -> Execution:
     """Replace a broken link by an attempt that looks up anew, or runs (CA-9)."""
     attempt = ExecutionCreated(
         execution.step.next_id(), execution.environment, "relink", turn.now, turn.now,
         predecessor=execution.id, retries_used=execution.retries_used,
         code=execution.required_code, reuse=execution.reuse,
     )  # fmt: skip
-    create(turn, attempt)
+    following = create(turn, attempt)
     turn.record(LinkSucceeded(execution.id, attempt.execution, turn.now))
+    return following
 
 
 def process_died(turn: Turn, event: ProcessDied) -> None:

@@ -6,8 +6,8 @@ belong here: what it then does.
 
 from __future__ import annotations
 
-from coflux.model import Cached, Returned
-from coflux.server.core import caching, scheduling, waiting
+from coflux.model import Cached, Deferred, Returned
+from coflux.server.core import deferral, links, scheduling, waiting
 from coflux.server.core.agenda import Waiter
 from coflux.server.core.changes import RunFinished
 from coflux.server.core.entities import Execution, Run
@@ -20,11 +20,13 @@ def settle(turn: Turn) -> None:
         execution = turn.ended.popleft()
         _offer_to_parents(turn, execution)
         # Followers first: a link that breaks now leads the others elsewhere (CA-9).
-        waiters = sorted(turn.agenda.waiters.pop(execution.id, {}), key=_is_no_follower)
-        for waiter in waiters:
+        found = turn.agenda.waiters.pop(execution.id, {})
+        for waiter in sorted(found, key=lambda waiter: _place(turn, waiter)):
             attach(turn, waiter)
-        if isinstance(execution.result, Cached) and execution.link_successor is None:
-            caching.follow(turn, execution, execution.result.execution)
+        if isinstance(execution.result, Cached | Deferred) and execution.link_successor is None:
+            links.follow(turn, execution)
+        if turn.state.next_of(execution) is not None:
+            deferral.moved(turn, execution.id)
         finish(turn, execution.run)
 
 
@@ -62,8 +64,11 @@ def _still_waits(turn: Turn, waiter: Waiter) -> bool:
     return waiter.kind != "gate" or waiter.handle in turn.agenda.gated.get(waiter.id, {})
 
 
-def _is_no_follower(waiter: Waiter) -> bool:
-    return waiter.kind != "follow"
+def _place(turn: Turn, waiter: Waiter) -> tuple[bool, int]:
+    """Of the deferred ones the newest comes first, for the others to follow it (DF-4)."""
+    follower = turn.state.executions.get(waiter.id) if waiter.kind == "follow" else None
+    is_deferred = follower is not None and isinstance(follower.result, Deferred)
+    return waiter.kind != "follow", -follower.order if follower is not None and is_deferred else 0
 
 
 def _tell(turn: Turn, waiter: Waiter, end: Execution | None) -> None:
@@ -87,7 +92,7 @@ def _tell_execution(
     elif waiter.kind == "gate":
         scheduling.gate_opened(turn, execution, waiter.handle)
     else:
-        caching.settle_follower(turn, execution, end.result if end is not None else None)
+        links.settle(turn, execution, end.result if end is not None else None)
 
 
 def _offer_to_parents(turn: Turn, execution: Execution) -> None:

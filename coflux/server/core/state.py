@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from coflux.model import LINKS, Raised, Reference, Returned, Submission, run_of
+from coflux.model import LINKS, Raised, Reference, Returned, Selection, Submission, run_of
 from coflux.server.core import changes as c
 from coflux.server.core.entities import (
     AssetRecord,
@@ -516,8 +516,12 @@ class State:
 
 def memo_references(submission: Submission) -> list[Reference]:
     """References in the arguments that a call's memo key is made of, in order."""
-    memo = submission.options.memo
-    names = memo if isinstance(memo, tuple) else tuple(submission.arguments)
+    return references_in(submission, submission.options.memo)
+
+
+def references_in(submission: Submission, selection: Selection | None) -> list[Reference]:
+    """References in the selected arguments of a call, in order."""
+    names = selection if isinstance(selection, tuple) else tuple(submission.arguments)
     return [r for name in names for r in submission.arguments[name].references]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 
 from coflux.model import Definition, Group, Submission
-from coflux.server.core import memo, waiting
+from coflux.server.core import deferral, memo, waiting
 from coflux.server.core.changes import (
     ChildJoined,
     GroupNamed,
@@ -19,7 +19,7 @@ from coflux.server.core.changes import (
 from coflux.server.core.effects import Submitted
 from coflux.server.core.entities import Environment, Execution, Wait
 from coflux.server.core.events import Requester, RunRequested, StepsRequested
-from coflux.server.core.keys import memo_shape
+from coflux.server.core.keys import defer_shape, memo_shape
 from coflux.server.core.ownership import owned
 from coflux.server.core.turn import Turn
 
@@ -42,9 +42,15 @@ def run_requested(turn: Turn, event: RunRequested) -> None:
         )
     )  # fmt: skip
     due_at = turn.now + submission.options.delay_ms
-    turn.record(StepCreated(run, 1, submission, environment.id, due_at, turn.now))
+    note = _undeferrable(submission)
+    turn.record(
+        StepCreated(
+            run, 1, submission, environment.id, due_at, turn.now, memo_note="; ".join(note) or None
+        )
+    )
     execution = turn.state.runs[run].steps[1].executions[0]
     turn.agenda.schedule(execution)
+    deferral.enter(turn, execution)
     turn.send(Submitted(event.to, (execution.id,)))
 
 
@@ -166,15 +172,25 @@ def _call(turn: Turn, parent: Execution, submission: Submission, request: tuple[
         group = submission.group.number if submission.group else None
         turn.record(ChildJoined(parent.id, joined.id, group, request, turn.now))
         return
+    notes = [f"not memoised: {note}"] if note else []
+    notes += _undeferrable(submission)
     number = len(parent.run.steps) + 1
     turn.record(
         StepCreated(
             parent.run.id, number, submission, parent.environment,
             turn.now + submission.options.delay_ms, turn.now, parent.id, request, shape,
-            f"not memoised: {note}" if note else None,
+            "; ".join(notes) or None,
         )
     )  # fmt: skip
-    turn.agenda.schedule(parent.run.steps[number].executions[0])
+    execution = parent.run.steps[number].executions[0]
+    turn.agenda.schedule(execution)
+    deferral.enter(turn, execution)
+
+
+def _undeferrable(submission: Submission) -> list[str]:
+    """What is said of a call that would be deferred if it had a key (DF-1)."""
+    problem = defer_shape(submission)[1] if submission.options.defer else ""
+    return [f"not deferred: {problem}"] if problem else []
 
 
 def _name_group(turn: Turn, parent: Execution, group: Group | None) -> None:

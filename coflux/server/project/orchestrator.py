@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
-from coflux.model import Abandoned, LogEntry, Measurement, Result, run_of
+from coflux.model import Abandoned, Deferred, LogEntry, Measurement, Result, run_of
 from coflux.server.core import effects as fx
 from coflux.server.core.changes import Change, RunFinished
 from coflux.server.core.events import Caller, Event, OutcomeUnawaited, TimePassed
@@ -155,7 +155,7 @@ class Orchestrator:
         archived = self._archive.get(run)
         if archived is None:
             archived = State()
-            archived.load(self.store.reader.family(run))
+            self._read_family(archived, run)
             if run not in archived.runs:
                 return None
             archived.environments = self.machine.state.environments
@@ -165,10 +165,23 @@ class Orchestrator:
         self._archive.move_to_end(run)
         return archived
 
+    def _read_family(self, state: State, run: str) -> None:
+        """Read a family, and those that its deferred executions lead to: they may have failed."""
+        wanted = [run]
+        while wanted:
+            state.load(self.store.reader.family(wanted.pop()))
+            wanted += {
+                linked
+                for execution in state.executions.values()
+                if isinstance(execution.result, Deferred)
+                and (linked := run_of(execution.result.execution)) not in state.runs
+                and self.store.reader.is_taken(linked)
+            }
+
     def result_of(self, execution: str) -> Result:
-        """The result of an execution that has one, from memory or from the store."""
+        """The result that an ended execution leads to, from memory or from the store."""
         state = self.state_with(run_of(execution))
-        found = state.executions.get(execution) if state is not None else None
+        found = state.end_of(execution)[1] if state is not None else None
         if found is None or found.result is None:
             return Abandoned("its record was removed")
         return found.result
