@@ -169,7 +169,9 @@ class Orchestrator:
         """Read a family, and those that its deferred executions lead to: they may have failed."""
         wanted = [run]
         while wanted:
-            state.load(self.store.reader.family(wanted.pop()))
+            if (next_run := wanted.pop()) in state.runs:
+                continue
+            state.load(self.store.reader.family(next_run))
             wanted += {
                 linked
                 for execution in state.executions.values()
@@ -291,6 +293,8 @@ class Orchestrator:
     def _fetch(self, event: Event) -> None:
         """Bring what the event names and what is only in the store into memory."""
         for run in self.machine.missing(event):
+            if run in self.machine.state.runs:  # came with another of its family
+                continue
             facts = self.store.reader.family(run)
             if facts:
                 self.machine.state.load(facts)
