@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -53,6 +54,10 @@ def agent(
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     settings = call.config
+    for name in repositories:
+        # A file may be mended while the agent runs; a name that is wrong stays wrong.
+        if name.endswith(".py") and not Path(name).is_file():
+            raise click.UsageError(f"There is no file {name}.")
     given: dict[str, Any] = {"concurrency": concurrency, "isolation": isolation}
     return run_agent(
         AgentConfig(

@@ -71,7 +71,10 @@ class Environments:
     def _change(
         self, method: str, environment: str, suffix: str, body: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        id = self.get(environment)["id"]
+        info = self.get(environment)
+        if info["state"] == "archived":
+            raise NotFound(f"environment {info['name']!r} has been archived, which is final")
+        id = info["id"]
         answer: dict[str, Any] = self._client.request(
             method, f"/environments/{segment(id)}{suffix}", body=body or {}
         )
