@@ -328,11 +328,11 @@ class Requests:
     ) -> _Slot:
         body = _encode(message)
         slot = _Slot(key)
-        if len(body) > wire.MAX_MESSAGE:
-            slot.answer = wire.Refusal(
-                "invalid",
-                f"the request has {len(body):,} bytes; {wire.MAX_MESSAGE:,} are the limit",
-            )
+        # An asset may have many files; everything else that is large goes as a blob.
+        limit = wire.MAX_FRAME if isinstance(message, wire.Persist) else wire.MAX_MESSAGE
+        if len(body) > limit:
+            text = f"the request has {len(body):,} bytes; {limit:,} are the limit"
+            slot.answer = wire.Refusal("invalid", text)
             return slot
         slot.future = future
         self._slots[key] = slot
