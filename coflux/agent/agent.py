@@ -13,6 +13,7 @@ import socket
 import tempfile
 import uuid
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,9 +153,12 @@ class Agent:
     async def _register(self, loaded: Loaded) -> None:
         if not (self._config.register or self._config.dev):
             return
+        ticket = self._session.ticket
+        # The session's token, because it lasts as long as the session does.
+        config = replace(self._config, token=ticket.token) if ticket else self._config
         try:
             registered = await asyncio.get_running_loop().run_in_executor(
-                None, register, self._config, loaded
+                None, register, config, loaded
             )
         except Refused as refusal:
             self._say(f"not registered: {refusal}")

@@ -31,6 +31,9 @@ class AgentConfig:
     #: URL of the server, such as `http://127.0.0.1:7777` or `https://host/prefix`.
     host: str
     token: str | None = None
+    #: Asked for another token when the server does not know `token` (any more): the one that a
+    #: server leaves for programs of its own user is another after each of its starts.
+    renew_token: Callable[[], str | None] | None = None
     project: str = "default"
     environment: str = "default"
     #: Dotted modules or packages, or paths of `.py` files; none = a generic agent (CO-4).

@@ -63,6 +63,7 @@ def agent(
         AgentConfig(
             host=settings.host,
             token=settings.token,
+            renew_token=lambda: Invocation(**call.flags).config.token,
             project=settings.project,
             environment=settings.environment,
             repositories=repositories,
