@@ -67,10 +67,9 @@ class JupyterAuthenticator:
                 _send_to_login(asking)
             raise Unauthenticated("Sign in to Jupyter, or send a token of Jupyter or Coflux.")
         _check_origin(asking)
-        if isinstance(handler, Page):
-            # Asking for it sets the cookie, which scripts of the page send back as a header.
-            _ = asking.xsrf_token
-        return await _identity(asking, user)
+        # Asking for it sets the cookie as well.
+        xsrf = asking.xsrf_token.decode() if isinstance(handler, Page) else None
+        return Identity("T0", _name(asking, user), await _grants(asking, user), xsrf=xsrf)
 
     def sign_in(self, handler: RequestHandler, token: str) -> None:
         """Take Jupyter's token, as its own pages do, and set its cookie."""
@@ -117,7 +116,7 @@ def _check_origin(handler: JupyterHandler) -> None:
             ) from error
 
 
-async def _identity(handler: JupyterHandler, user: User) -> Identity:
+async def _grants(handler: JupyterHandler, user: User) -> tuple[Grant, ...]:
     right: Right | None = None
     for action, given in _ACTIONS:
         allowed = handler.authorizer.is_authorized(handler, user, action, RESOURCE)
@@ -126,7 +125,7 @@ async def _identity(handler: JupyterHandler, user: User) -> Identity:
         right = given
     if right is None:
         raise Forbidden(f"Jupyter does not allow {user.username!r} to read {RESOURCE}.")
-    return Identity("T0", _name(handler, user), (Grant("*", "*", right),))
+    return (Grant("*", "*", right),)
 
 
 def _name(handler: JupyterHandler, user: User) -> str:

@@ -28,6 +28,8 @@ class Identity:
     name: str
     grants: tuple[Grant, ...]
     expires_at: int | None = None
+    #: What pages send back as `X-XSRFToken` where the surrounding application wants it.
+    xsrf: str | None = None
 
     def principal(self, project: str) -> Principal:
         """What the project gets to know: the scopes in it, perhaps none."""

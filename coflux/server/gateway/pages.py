@@ -94,6 +94,7 @@ class Page(Handler):
             "project": project,
             # What the person may do, so that the page offers nothing that would be refused.
             "scopes": msgspec.to_builtins(self.identity.principal(project).scopes),
+            **({"xsrf": self.identity.xsrf} if self.identity.xsrf else {}),
         }
         # `<` would end the script element.
         text = json.dumps(config).replace("<", "\\u003c")

@@ -1,21 +1,22 @@
 // The notebook widget (anywidget): the run view in a shadow root, fed by the server the page comes from, or
 // by the copy that the notebook keeps. State lives on the server; this is a view.
 import { render } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { TransportContext } from "../data/hooks";
 import { SocketTransport } from "../data/socket";
 import { StaticTransport, type Saved } from "../data/static";
 import type { Transport } from "../data/transport";
-import { may as mayWith, type Scope } from "../core/environments";
+import { may as mayWith } from "../core/environments";
 import { formatAddress, type Place, type RunPlace } from "../core/route";
 import { SurroundingsContext, type Surroundings } from "../view/context";
 import { RunView } from "../view/run";
+import { reachable, type Server } from "./server";
 import style from "../view/style.css?text";
 
 interface Model {
   get(name: "run"): string;
   get(name: "environment"): string | null;
-  get(name: "server"): { api: string; base: string; project: string; xsrf?: string; scopes?: Scope[] } | null;
+  get(name: "server"): Server | null;
   get(name: "saved"): Saved | null;
   on(name: string, callback: () => void): void;
   off(name: string, callback: () => void): void;
@@ -23,7 +24,7 @@ interface Model {
 
 function Widget({ model }: { model: Model }) {
   const run = model.get("run");
-  const server = model.get("server");
+  const server = useMemo(() => reachable(model.get("server")), [model]);
   const saved = model.get("saved");
   const [place, setPlace] = useState<RunPlace>({ page: "run", run, view: "graph" });
   const [transport, setTransport] = useState<Transport | null>(() => (saved ? new StaticTransport(saved) : null));
