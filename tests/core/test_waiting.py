@@ -508,7 +508,7 @@ class TestCircles:
     def test_a_call_that_waits_for_a_joined_step_is_checked_too(self, world: World) -> None:
         """WA-11, ME-2: the step that the call joins waits for the caller."""
         world.agent()
-        parent, one, two = running(world, "t", "u", memo=True)
+        _, one, two = running(world, "t", "u", memo=True)
         world.waits(two, one)
         world.calls(one, "u", 1, awaited=True, memo=True)
         assert "circle" in world.the(fx.Refuse).message

@@ -35,7 +35,7 @@ def waits_for(state: State, id: str) -> list[str]:
     execution = state.executions.get(id)
     if execution is None:
         return []
-    handles = [h for wait in execution.waits.values() if not wait.is_done for h in wait.left]
+    handles = [h for wait in execution.waits.values() for h in wait.left]
     if execution.status is Status.QUEUED:
         handles += gates.unresolved(state, execution)
     return _ends(state, handles)

@@ -181,7 +181,7 @@ def _settle_at_once(turn: Turn, execution: Execution, wait: Wait, is_look: bool)
         _answer(turn, execution, wait)
         return
     # After a restart of the server more may be taken for running than there are slots (WA-9).
-    wait.is_done = True
+    _finish(turn, execution, wait)
     _block(turn, execution, wait)
     session.resuming[execution.id] = None
 
@@ -211,7 +211,7 @@ def _block(turn: Turn, execution: Execution, wait: Wait) -> None:
 
 def _complete(turn: Turn, execution: Execution, wait: Wait) -> None:
     """Answer now if other waits stay open, else when a slot is free (WA-9)."""
-    wait.is_done = True
+    _finish(turn, execution, wait)
     session = turn.state.sessions.get(execution.assigned_to or "")
     if session is None or any(not w.is_done for w in execution.waits.values()):
         _close(turn, execution, wait)
@@ -226,9 +226,14 @@ def _release(turn: Turn, execution: Execution) -> None:
         _close(turn, execution, wait)
 
 
-def _close(turn: Turn, execution: Execution, wait: Wait) -> None:
+def _finish(turn: Turn, execution: Execution, wait: Wait) -> None:
+    wait.is_done = True
     for handle in wait.left:
         results.forget_wait(turn, execution, wait.key, handle)
+    wait.left.clear()
+
+
+def _close(turn: Turn, execution: Execution, wait: Wait) -> None:
     execution.waits.pop(wait.key, None)
     if wait.expired:
         _expire(turn, execution, wait)
