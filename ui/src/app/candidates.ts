@@ -32,7 +32,7 @@ export function useCandidates(text: string): Candidate[] {
     for (const e of Object.values(environments.data)) if (e.state !== "archived") found.push({ place: { page: "home" }, environment: e.name, label: e.name, about: "look from this environment", kind: "environment" });
   }
   if (agents.state === "ready") {
-    for (const agent of Object.values(agents.data)) found.push({ place: { page: "agents" }, label: agent.host || agent.session, about: `agent ${agent.session}, ${agent.targets.map((t) => t.target).join(" ")}`.slice(0, 90), kind: "agent" });
+    for (const agent of Object.values(agents.data)) found.push({ place: { page: "agents" }, label: agent.host || agent.session, about: `agent ${agent.session}, ${agent.targets.join(" ")}`.slice(0, 90), kind: "agent" });
   }
   return found;
 }

@@ -189,7 +189,8 @@ export interface Agent {
   environment: string;
   connected: boolean;
   draining: boolean;
-  targets: { target: string; type: string }[];
+  /** `repository/name`. */
+  targets: string[];
   failures: Record<string, string>;
   running: string[];
   waiting: string[];

@@ -35,7 +35,7 @@ function AgentCard({ agent }: { agent: Agent }) {
   const state = !agent.connected ? "abandoned" : agent.draining ? "suspended" : agent.running.length ? "running" : "active";
   const words = !agent.connected ? "not connected" : agent.draining ? "draining" : agent.running.length ? "busy" : "idle";
   const repositories = new Map<string, string[]>();
-  for (const { target } of agent.targets) {
+  for (const target of agent.targets) {
     const repository = target.slice(0, target.lastIndexOf("/"));
     repositories.set(repository, [...(repositories.get(repository) ?? []), shortTarget(target)]);
   }

@@ -35,7 +35,7 @@ export function QueuePage() {
   for (const entry of all) groups.set(entry.reason.code, [...(groups.get(entry.reason.code) ?? []), entry]);
   const order = Object.keys(REASONS);
   const connected = agents.state === "ready" ? Object.values(agents.data).filter((agent) => agent.connected) : [];
-  const matching = (target: string): number => connected.filter((agent) => agent.targets.some((t) => t.target === target)).length;
+  const matching = (target: string): number => connected.filter((agent) => agent.targets.includes(target)).length;
   return (
     <div class="page">
       <h1>Queue {all.length > 0 && <span class="dim num">{count(all.length)}</span>}</h1>
