@@ -6,11 +6,13 @@ Does not belong here: storing the bytes, and announcing the target.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import importlib.util
 import inspect
 import linecache
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import cloudpickle
@@ -105,7 +107,7 @@ def python_version() -> str:
 
 def packages_of(function: Any) -> tuple[str, ...]:
     """Distributions of the modules that a function's globals mention, as `name==version`."""
-    owners = importlib.metadata.packages_distributions()
+    owners = _owners()
     found: set[str] = set()
     for name in getattr(function, "__code__", _Nothing).co_names:
         value = getattr(function, "__globals__", {}).get(name)
@@ -113,6 +115,12 @@ def packages_of(function: Any) -> tuple[str, ...]:
         for owner in owners.get(str(module).partition(".")[0], ()):
             found.add(f"{owner}=={importlib.metadata.version(owner)}")
     return tuple(sorted(found))
+
+
+@functools.cache
+def _owners() -> Mapping[str, list[str]]:
+    # Reads the files of every installed distribution: too slow for each cell of a notebook.
+    return importlib.metadata.packages_distributions()
 
 
 class _Nothing:

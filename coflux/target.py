@@ -6,7 +6,6 @@ the decorators' forms (`decorators`), the signature's details (`signature`).
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import functools
 import importlib
@@ -14,7 +13,6 @@ import inspect
 import re
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
@@ -110,14 +108,15 @@ class Target(Generic[P, T]):
         if (client := hosts.client()) is not None:
             # A run is waited for, awaited and cancelled as an execution is.
             return cast("Execution[T]", client.start(self, args, kwargs))
-        return self._resolved(args, kwargs)
+        return self.submit_here(args, kwargs)
 
     def _call_plainly(self, args: Any, kwargs: Any) -> T:
         if not self.is_async:
             return cast(T, self.__wrapped__(*args, **kwargs))
         return cast(T, run_coroutine(self.__wrapped__, args, kwargs))
 
-    def _resolved(self, args: Any, kwargs: Any) -> Execution[T]:
+    def submit_here(self, args: Any, kwargs: Any) -> Execution[T]:
+        """Run the plain function in this process; a handle that is resolved already."""
         self.bind(*args, **kwargs)
         try:
             value = self._call_plainly(args, kwargs)
@@ -177,10 +176,13 @@ class Target(Generic[P, T]):
 
     def code(self) -> str:
         """Identity of the code (CO-5): SHA-256 of its source and of the project's it calls."""
-        if self._code is None:
-            from coflux import code
+        return self._code if self._code is not None else self.look_at_code()
 
-            self._code = code.identity(self.__wrapped__)
+    def look_at_code(self) -> str:
+        """Identity of the code as it is now: in a notebook what it calls may be redefined."""
+        from coflux import code
+
+        self._code = code.identity(self.__wrapped__)
         return self._code
 
     # --- copies with another option -------------------------------------------------------------
@@ -402,10 +404,15 @@ def repository_of(module: str) -> str:
 
 def run_coroutine(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """The result of an `async def` function, also where an event loop runs already."""
+    # Late: executors are forked with what is imported, and most need no event loop.
+    import asyncio
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(function(*args, **kwargs))
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, function(*args, **kwargs)).result()
 

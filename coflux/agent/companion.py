@@ -48,7 +48,6 @@ class Companion(Agent):
         self._offers: asyncio.Queue[feed.Offer] = asyncio.Queue()
         self._is_welcome = asyncio.Event()
         self._has_session = asyncio.Event()
-        self._stored: set[bytes] = set()
 
     async def run(self) -> None:
         """Serve until the owner is gone. Raises `Refused` where the server gives no session."""
@@ -127,7 +126,7 @@ class Companion(Agent):
 
     async def _host(self, offer: feed.Offer) -> None:
         """Announce the targets; returns when the server knows them."""
-        self._hosted = (wire.Repository(offer.repository, offer.definitions),)
+        self._hosted = offer.repositories
         if self._loaded is not None:
             self._loaded = msgspec.structs.replace(self._loaded, repositories=self._hosted)
         self._import_ahead(offer.modules)
@@ -145,17 +144,17 @@ class Companion(Agent):
             self._newest = self._pool.load(self._modules)
 
     async def _register_offer(self, offer: feed.Offer) -> str | None:
-        targets = tuple(each for each in offer.definitions if each.type != "task")
-        known = self._registered.get(offer.repository, ())
-        if targets == known:
+        hosted = [each for each in offer.repositories if each.name == offer.own]
+        targets = tuple(d for each in hosted for d in each.targets if d.type != "task")
+        if targets == self._registered.get(offer.own, ()):
             return None
         try:
             await asyncio.get_running_loop().run_in_executor(
-                None, self._post_manifest, offer.repository, targets
+                None, self._post_manifest, offer.own, targets
             )
         except Refused as refusal:
-            return f"{offer.repository} could not be registered: {refusal}"
-        self._registered[offer.repository] = targets
+            return f"{offer.own} could not be registered: {refusal}"
+        self._registered[offer.own] = targets
         return None
 
     def _post_manifest(self, repository: str, targets: tuple[Definition, ...]) -> None:

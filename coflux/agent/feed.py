@@ -11,7 +11,8 @@ from typing import Generic, TypeVar, Union
 
 import msgspec
 
-from coflux.model import Definition, Record
+from coflux.model import Record
+from coflux.wire import Repository
 
 _LENGTH_BYTES = 4
 
@@ -34,8 +35,9 @@ class Offer(Record, tag="offer"):
     """The targets that the owner has now; replaces those offered before."""
 
     number: int
-    repository: str
-    definitions: tuple[Definition, ...] = ()
+    repositories: tuple[Repository, ...] = ()
+    #: The one whose workflows and sensors are registered; others are only hosted.
+    own: str = ""
     #: Pickled targets that the definitions name and that were not sent before.
     pickles: tuple[bytes, ...] = ()
     #: Modules that the targets use.

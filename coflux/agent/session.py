@@ -111,6 +111,7 @@ class Session:
     def __init__(self, config: AgentConfig, handler: Handler) -> None:
         self._config = config
         self._handler = handler
+        self._token = config.token
         self._loop = asyncio.get_running_loop()
         self._folder = folder_for(config.host, config.project, config.environment)
         self._spool: Spool | None = None
@@ -128,6 +129,8 @@ class Session:
         #: Their executions: still ours as long as the server may not know how they ended.
         self._owed: dict[int, str] = {}
         self._settled: list[asyncio.Future[None]] = []
+        #: Who waits for which report's acknowledgement.
+        self._awaited: list[tuple[int, asyncio.Future[bool]]] = []
 
     @property
     def ticket(self) -> Ticket | None:
@@ -236,6 +239,7 @@ class Session:
         self._outbox = Outbox()
         self._outcomes.clear()
         self._owed.clear()
+        self._tell_awaited(None)
         self._handler.on_lost(reason)
 
     async def close(self, reason: str) -> None:
@@ -278,6 +282,11 @@ class Session:
                 _logger.warning("%s; trying again", error)
                 await asyncio.sleep(backoff * (1 + random.random() / 2))
                 backoff = min(backoff * 2, _BACKOFF_S[1])
+            except Forbidden:
+                renewed = self._config.renew_token() if self._config.renew_token else None
+                if renewed is None or renewed == self._token:
+                    raise
+                self._token = renewed
 
     async def _post_session(self) -> Ticket:
         base = self._config.host.rstrip("/")
@@ -285,8 +294,8 @@ class Session:
         if self._config.dev:
             body["create"] = True
         headers = {"Content-Type": "application/json", "X-Coflux-Protocol": str(wire.PROTOCOL)}
-        if self._config.token:
-            headers["Authorization"] = f"Bearer {self._config.token}"
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
         request = HTTPRequest(
             f"{base}/api/v1/projects/{self._config.project}/sessions",
             method="POST",
@@ -359,6 +368,8 @@ class Session:
 
     def _on_acknowledged(self, number: int) -> None:
         self._outbox.acknowledge(number)
+        if self._awaited:
+            self._tell_awaited(number)
         if self._outcomes:
             for each in [n for n in self._outcomes if n <= number]:
                 del self._outcomes[each], self._owed[each]
@@ -377,13 +388,31 @@ class Session:
 
     # --- messages to the server -----------------------------------------------------------------
 
-    def report(self, message: bytes, *, is_urgent: bool = True) -> None:
-        """Send an encoded report; one that is not urgent may wait a moment for company."""
-        self._outbox.add(message)
+    def report(self, message: bytes, *, is_urgent: bool = True) -> int:
+        """Send an encoded report; one that is not urgent may wait a moment for company.
+
+        Returns its number, for `acknowledged`.
+        """
+        number = self._outbox.add(message)
         if is_urgent:
             self._flush_soon()
         elif self._flush_at is None:
             self._flush_at = self._loop.call_later(_LINGER_S, self._flush)
+        return number
+
+    def acknowledged(self, number: int) -> asyncio.Future[bool]:
+        """Ends when a report is on the server's disk; False when the session was lost before."""
+        future: asyncio.Future[bool] = self._loop.create_future()
+        self._awaited.append((number, future))
+        return future
+
+    def _tell_awaited(self, number: int | None) -> None:
+        waiting, self._awaited = self._awaited, []
+        for each, future in waiting:
+            if number is not None and each > number:
+                self._awaited.append((each, future))
+            elif not future.done():
+                future.set_result(number is not None)
 
     def report_outcome(self, execution: str, message: bytes) -> None:
         """Send an encoded `wire.Ended`, which must survive."""

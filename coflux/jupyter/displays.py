@@ -1,0 +1,275 @@
+"""What handles look like in a notebook: runs, executions, assets.
+
+Belongs here: the static forms (text, HTML, SVG), and joining them with the live widget. Does not
+belong here: the widget (`widgets`), drawing (`picture`), and following runs (`following`).
+"""
+
+from __future__ import annotations
+
+import html
+import uuid
+from typing import Any
+
+from coflux.client import Run
+from coflux.client.execution import Execution
+from coflux.client.views import RunView, Step
+from coflux.errors import CofluxError
+from coflux.handles import Asset
+from coflux.jupyter import picture
+from coflux.jupyter.notebook import Notebook
+from coflux.jupyter.outputs import publish
+
+#: Steps listed under a still picture.
+_LISTED = 50
+#: Bytes of an asset's entries are shown for people.
+_UNITS = ("B", "kB", "MB", "GB")
+
+Bundle = dict[str, Any]
+
+
+def install(shell: Any, notebook: Notebook) -> None:
+    """Let the shell show our handles this way."""
+    formatters = shell.display_formatter
+    formatters.ipython_display_formatter.for_type(Run, lambda run: show_run(run, notebook))
+    formatters.formatters["text/html"].for_type(Execution, execution_html)
+    formatters.formatters["text/html"].for_type(Asset, asset_html)
+
+
+def uninstall(shell: Any) -> None:
+    """Let it show them as it shows others."""
+    formatters = shell.display_formatter
+    formatters.ipython_display_formatter.pop(Run, None)
+    for kind in (Execution, Asset):
+        formatters.formatters["text/html"].pop(kind, None)
+
+
+def show_run(run: Run, notebook: Notebook) -> None:
+    """Display a run: live while it is under way, a still picture once it has ended.
+
+    Both are one output: the picture takes the widget's place, so that a saved notebook shows the
+    end of the run to readers without a kernel.
+    """
+    try:
+        view = run.view()
+    except CofluxError as error:
+        publish({"text/plain": f"<Run {run.id}: {error}>"})
+        return
+    bundle = static(view, run.client.host)
+    if is_over(view):
+        publish(bundle)
+        return
+    # Widgets take a while to import, and many notebooks show none.
+    from coflux.jupyter.following import follower
+    from coflux.jupyter.widgets import live_bundle
+
+    id = uuid.uuid4().hex
+    live, widget = live_bundle(run, view)
+    publish({**bundle, **live}, id=id)
+    follower().follow(run, id, widget)
+
+
+def is_over(view: RunView) -> bool:
+    """Whether nothing of the run will change by itself."""
+    return view.is_finished and all(
+        attempt.ended_at is not None or attempt.result is not None
+        for step in view.steps
+        for attempt in step.executions
+    )
+
+
+# --- runs -------------------------------------------------------------------------------------
+
+
+def static(view: RunView, host: str) -> Bundle:
+    """A run in the forms that need neither kernel nor server."""
+    svg = picture.draw(view)
+    return {"text/plain": text(view), "text/html": run_html(view, svg, host), "image/svg+xml": svg}
+
+
+def text(view: RunView) -> str:
+    """A run in a few lines."""
+    lines = [f"Run {view.run}: {view.target} {view.status}, {_steps(view)}"]
+    for step in view.steps[:_LISTED]:
+        status = step.latest.status if step.latest else "queued"
+        name = step.target.rpartition("/")[2]
+        lines.append(f"  {picture.sign_of(status)} {_short(step)} {name} {status}".rstrip())
+        lines += [f"      {line}" for line in _failure(step).splitlines()]
+    return "\n".join([*lines, *_more(view)])
+
+
+def run_html(view: RunView, svg: str, host: str) -> str:
+    """A run as HTML: headline, picture, and the steps in a table."""
+    colour = picture.COLOURS[picture.state_of(view.status)]
+    link = f"{host}/runs/{view.run}"
+    rows = "".join(_row(step) for step in view.steps[:_LISTED])
+    more = "".join(f"<tr><td colspan='4'>{html.escape(line)}</td></tr>" for line in _more(view))
+    failures = "".join(
+        f"<pre style='color:{picture.COLOURS['bad']}'>{html.escape(_failure(step))}</pre>"
+        for step in view.steps[:_LISTED]
+        if _failure(step)
+    )
+    return (
+        f"<div class='coflux-run'><div><b>{html.escape(view.target)}</b>"
+        f" <span style='color:{colour}'>{picture.sign_of(view.status)} {view.status}</span>"
+        f" · {_steps(view)} · <a href='{html.escape(link)}' target='_blank'>{view.run}</a></div>"
+        f"<div style='overflow-x:auto'>{svg}</div>{failures}"
+        f"<details><summary>Steps</summary><table><tbody>{rows}{more}</tbody></table></details></div>"
+    )
+
+
+def _steps(view: RunView) -> str:
+    return "1 step" if len(view.steps) == 1 else f"{len(view.steps)} steps"
+
+
+def _more(view: RunView) -> list[str]:
+    more = len(view.steps) - _LISTED
+    return [f"… and {more} more steps"] if more > 0 else []
+
+
+def _short(step: Step) -> str:
+    return ":" + step.step.partition(":")[2]
+
+
+def _row(step: Step) -> str:
+    status = step.latest.status if step.latest else "queued"
+    colour = picture.COLOURS[picture.state_of(status)]
+    arguments = ", ".join(
+        f"{name}={_preview(value)}" for name, value in (step.arguments or {}).items()
+    )
+    cells = (
+        html.escape(_short(step)),
+        f"{html.escape(step.target.rpartition('/')[2])}({html.escape(arguments)})",
+        f"<span style='color:{colour}'>{picture.sign_of(status)} {html.escape(status)}</span>",
+        html.escape(picture.duration_of(step)),
+    )
+    return "<tr>" + "".join(f"<td style='text-align:left'>{c}</td>" for c in cells) + "</tr>"
+
+
+def _preview(value: Any) -> str:
+    shown = value.get("preview", "") if isinstance(value, dict) else str(value)
+    return shown if len(shown) <= 40 else shown[:39] + "…"
+
+
+def _failure(step: Step) -> str:
+    result = (step.latest.result if step.latest else None) or {}
+    error = result.get("error")
+    if not isinstance(error, dict):
+        return ""
+    kind = str(error.get("type", "")).removeprefix("builtins.")
+    frames = error.get("frames") or []
+    last = frames[-1] if frames else None
+    where = f" (line {last['line']} in {last['function']})" if isinstance(last, dict) else ""
+    return f"{kind}: {str(error.get('message', ''))[:500]}{where}"
+
+
+class StepView:
+    """One step with its arguments, attempts, and how it ended."""
+
+    def __init__(self, view: RunView, step: Step, host: str) -> None:
+        self.run = view.run
+        self.step = step
+        self._link = f"{host}/runs/{view.run}?step={step.step.rpartition(':')[2]}"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        step = self.step
+        facts = [(f"{name} =", _preview(value)) for name, value in (step.arguments or {}).items()]
+        for attempt in step.executions:
+            result = attempt.result or {}
+            parts = [attempt.status, f"in {attempt.environment}"]
+            if attempt.origin != "submit":
+                parts.append(f"({attempt.origin})")
+            if attempt.started_at and attempt.ended_at:
+                parts.append(f"after {picture.duration(attempt.ended_at - attempt.started_at)}")
+            reason = (
+                (attempt.reason or {}).get("text") if isinstance(attempt.reason, dict) else None
+            )
+            if reason:
+                parts.append(f"because {reason}")
+            facts.append((f"attempt {attempt.number}", " ".join(parts)))
+            if "preview" in result or "value" in result:
+                facts.append(("result", str(result.get("preview", result.get("value")))[:500]))
+            if isinstance(attempt.cache, dict) and attempt.cache.get("outcome"):
+                why = f"{attempt.cache['outcome']} {attempt.cache.get('detail') or ''}".strip()
+                facts.append(("cache", why))
+        return facts
+
+    def _traceback(self) -> str:
+        result = (self.step.latest.result if self.step.latest else None) or {}
+        error = result.get("error")
+        return _remote_traceback(error) if isinstance(error, dict) else ""
+
+    def __repr__(self) -> str:
+        lines = [f"Step {self.step.step}: {self.step.target} ({self.step.type})"]
+        lines += [f"  {name} {value}" for name, value in self._facts()]
+        return "\n".join([*lines, *(f"  {line}" for line in self._traceback().splitlines())])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td style='text-align:left'>{html.escape(name)}</td>"
+            f"<td style='text-align:left'><code>{html.escape(value)}</code></td></tr>"
+            for name, value in self._facts()
+        )
+        failure = self._traceback()
+        shown = (
+            f"<pre style='color:{picture.COLOURS['bad']}'>{html.escape(failure)}</pre>"
+            if failure
+            else ""
+        )
+        return (
+            f"<div><b>{html.escape(self.step.target)}</b> <a href='{html.escape(self._link)}'"
+            f" target='_blank'>{self.step.step}</a><table><tbody>{rows}</tbody></table>{shown}"
+            "</div>"
+        )
+
+
+def _remote_traceback(error: dict[str, Any]) -> str:
+    lines = []
+    for frame in error.get("frames") or []:
+        lines.append(f"{frame['file']}, line {frame['line']}, in {frame['function']}")
+        if frame.get("source"):
+            lines.append(f"    {frame['source']}")
+    kind = str(error.get("type", "")).removeprefix("builtins.")
+    return "\n".join([*lines, f"{kind}: {error.get('message', '')}"])
+
+
+# --- other handles ----------------------------------------------------------------------------
+
+
+def execution_html(execution: Execution) -> str:
+    """An execution: its id, status, and a value or error if they are there."""
+    try:
+        outcome = execution.client.outcome(execution.id, environment=execution.environment)
+    except CofluxError as error:
+        return f"<code>{execution.id}</code> {html.escape(str(error))}"
+    word = outcome.kind or outcome.status
+    colour = picture.COLOURS[picture.state_of(word)]
+    shown = outcome.body.get("preview", outcome.body.get("value"))
+    value = "" if outcome.kind != "value" else f" <code>{html.escape(str(shown))[:500]}</code>"
+    return (
+        f"execution <code>{execution.id}</code> <span style='color:{colour}'>"
+        f"{picture.sign_of(word)} {html.escape(word)}</span>{value}"
+    )
+
+
+def asset_html(asset: Asset) -> str:
+    """An asset: its files with their sizes."""
+    try:
+        entries = asset.entries()
+    except CofluxError as error:
+        return f"asset <code>{asset.id}</code> {html.escape(str(error))}"
+    rows = "".join(
+        f"<tr><td style='text-align:left'>{html.escape(entry.path)}</td><td>{size(entry.size)}</td>"
+        f"<td style='text-align:left'>{html.escape(entry.media_type or '')}</td></tr>"
+        for entry in entries[:_LISTED]
+    )
+    return f"asset <code>{asset.id}</code><table><tbody>{rows}</tbody></table>"
+
+
+def size(count: int) -> str:
+    """A number of bytes for people."""
+    amount = float(count)
+    for unit in _UNITS[:-1]:
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} {_UNITS[-1]}"

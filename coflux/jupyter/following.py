@@ -1,0 +1,118 @@
+"""The kernel's one thread that follows the runs on display, until their pictures can stand still.
+
+It never prints and never displays anew, because its output would land under some other cell: it
+sets what a widget shows, and replaces outputs that are there (by their display ids). Belongs here:
+when. Does not belong here: what is shown (`displays`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from coflux.client import Run
+from coflux.errors import CofluxError
+from coflux.jupyter.outputs import publish
+
+#: Seconds between two looks at a run: at first, and for one that takes long.
+_LOOK_S, _LOOK_MAX_S = 0.25, 2.0
+#: A look at a run that began so many seconds ago comes a tenth of that later.
+_SHARE = 0.1
+
+
+@dataclass
+class _Followed:
+    """A run on display."""
+
+    run: Run
+    display: str
+    #: None where runs are shown without a widget.
+    widget: Any
+    since: float
+    due: float
+    shown: Any = None
+
+
+class Follower:
+    """The thread and what it follows."""
+
+    def __init__(self) -> None:
+        self._followed: list[_Followed] = []
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def follow(self, run: Run, display: str, widget: Any) -> None:
+        """Keep a run's output current until the run is over, then make it a still picture."""
+        now = time.monotonic()
+        with self._changed:
+            self._followed.append(_Followed(run, display, widget, now, now + _LOOK_S))
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._work, name="coflux-follower", daemon=True
+                )
+                self._thread.start()
+            self._changed.notify()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that was displayed stands still."""
+        with self._changed:
+            return not self._followed
+
+    def wait_idle(self, timeout_s: float) -> bool:
+        """Wait until all that was displayed stands still."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._followed, timeout_s)
+
+    def _work(self) -> None:
+        while True:
+            followed = self._next()
+            # The server may be away for a while; the run goes on and so does this.
+            is_over = False
+            with contextlib.suppress(CofluxError, OSError):
+                is_over = self._look(followed)
+            with self._changed:
+                if is_over:
+                    self._followed.remove(followed)
+                    self._changed.notify_all()
+                else:
+                    pause = (time.monotonic() - followed.since) * _SHARE
+                    followed.due = time.monotonic() + min(max(pause, _LOOK_S), _LOOK_MAX_S)
+
+    def _next(self) -> _Followed:
+        with self._changed:
+            while True:
+                first = min(self._followed, key=lambda each: each.due, default=None)
+                left = None if first is None else first.due - time.monotonic()
+                if first is not None and left is not None and left <= 0:
+                    return first
+                self._changed.wait(left)
+
+    def _look(self, followed: _Followed) -> bool:
+        from coflux.jupyter import displays
+
+        view = followed.run.view()
+        is_over = displays.is_over(view)
+        if view == followed.shown and not is_over:
+            return False
+        followed.shown = view
+        if followed.widget is not None and not is_over:
+            followed.widget.show(view)
+            return False
+        self._replace(followed, displays.static(view, followed.run.client.host))
+        if is_over and followed.widget is not None:
+            followed.widget.close()
+        return is_over
+
+    def _replace(self, followed: _Followed, bundle: dict[str, Any]) -> None:
+        publish(bundle, id=followed.display, replace=True)
+
+
+@functools.cache
+def follower() -> Follower:
+    """The follower of this kernel."""
+    return Follower()
