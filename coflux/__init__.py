@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from coflux.options import Cache as Cache
     from coflux.options import Defer as Defer
     from coflux.options import Retries as Retries
+    from coflux.secret import Secret as Secret
     from coflux.target import Target as Target
 
 #: Where each name lives.
@@ -82,6 +83,7 @@ _HOMES = {
     "handles": ("Asset", "Execution"),
     "metrics": ("Metric", "MetricGroup", "MetricScale", "progress"),
     "options": ("Cache", "Defer", "Retries"),
+    "secret": ("Secret",),
     "target": ("Target",),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -91,9 +93,10 @@ __all__ = [
     "ExecutionAbandoned", "ExecutionCancelled", "ExecutionCrashed", "ExecutionError",
     "ExecutionTerminated", "ExecutionTimeout", "Forbidden", "InputDismissed", "InvalidRequest",
     "Metric", "MetricGroup", "MetricScale", "NotFound", "NotInExecution", "NotSerialisable",
-    "Refused", "Retries", "Run", "Target", "Unavailable", "WaitCycle", "cancel", "checkpoint",
-    "connect", "group", "log_debug", "log_error", "log_info", "log_warning", "persist_asset",
-    "progress", "select", "sensor", "stub", "suspend", "suspense", "task", "workflow",
+    "Refused", "Retries", "Run", "Secret", "Target", "Unavailable", "WaitCycle", "cancel",
+    "checkpoint", "connect", "group", "log_debug", "log_error", "log_info", "log_warning",
+    "persist_asset", "progress", "select", "sensor", "stub", "suspend", "suspense", "task",
+    "workflow",
 ]  # fmt: skip
 
 

@@ -187,7 +187,7 @@ def _log(level: str, template: object, values: dict[str, Any]) -> None:
         _logger.log(_LEVELS[level], "%s", _Filled(text, values))
         return
     encoded: dict[str, Value] = {
-        label: host.encode(value, f"log value {label}") for label, value in values.items()
+        label: host.encode_for_log(value, label) for label, value in values.items()
     }
     host.log(level, text, encoded)
 

@@ -94,6 +94,12 @@ class Host(Protocol):
     def log(self, level: str, template: str, values: dict[str, Value]) -> None:
         """Write a log entry."""
 
+    def encode_for_log(self, obj: object, label: str) -> Value:
+        """Encode a value of a log entry; contents of secrets are hidden in it."""
+
+    def secret(self, name: str) -> str:
+        """The content of a secret; raises `NotFound` where the agent has none of that name."""
+
     def measure(
         self,
         key: str,

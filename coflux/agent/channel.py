@@ -18,6 +18,8 @@ EXECUTE = 1
 REPLY = 2
 #: The executor shall end: nothing more comes.
 RETIRE = 3
+#: A `control.Given`; the key is that of the `SECRET` it answers.
+SECRET_GIVEN = 4
 
 # --- executor → agent ---------------------------------------------------------------------------
 
@@ -31,6 +33,8 @@ NOTE = 18
 LOG = 19
 #: A `model.Measurement`.
 MEASUREMENT = 21
+#: The name of a secret whose content is wanted.
+SECRET = 22
 #: The `model.Result` of the execution; the key is 1 when it left child processes behind.
 OUTCOME = 20
 

@@ -42,6 +42,8 @@ class AgentConfig:
     isolation: Isolation = field(default_factory=default_isolation)
     provides: dict[str, tuple[str, ...]] = field(default_factory=dict)
     accepts: Requires = field(default_factory=dict)
+    #: Files with the contents of secrets, by name; others are environment variables (IN-7).
+    secrets: dict[str, Path] = field(default_factory=dict, repr=False)
     #: How long a drain may take, in seconds, before what still runs is killed.
     drain_timeout_s: float = 120.0
     #: Register the repositories' workflows and sensors when they have been loaded.

@@ -112,6 +112,13 @@ class Line(Record):
     values: msgspec.Raw
 
 
+class Given(Record):
+    """The content of a secret; without one, `problem` says why."""
+
+    content: str | None = None
+    problem: str = ""
+
+
 class Failure(Record):
     """Why a repository's targets cannot be run."""
 

@@ -16,14 +16,13 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from coflux import bridges
+from coflux import bridges, model, signature, target, wire
 from coflux import host as hosts
-from coflux import model, signature, target, wire
 from coflux.agent import capture, channel, lifeline
 from coflux.agent.control import Settings
+from coflux.agent.masking import Masks
 from coflux.agent.requests import Requests
-from coflux.blobs import BlobChain, Blobs, LocalBlobs
-from coflux.blobs.http import HttpBlobs
+from coflux.blobs import Blobs, LocalBlobs
 from coflux.errors import NotFound
 from coflux.remote_errors import describe
 from coflux.target import Target
@@ -64,11 +63,14 @@ class Surroundings:
     def configure(self, settings: Settings) -> None:
         """Work with these settings."""
         self.settings = settings
-        url = f"{settings.url}/api/v1/projects/{settings.project}/blobs"
-        stores: list[Blobs] = [HttpBlobs(url, settings.token)]
         if settings.blobs is not None:
-            stores.insert(0, LocalBlobs(settings.blobs))
-        self.blobs = BlobChain(stores)
+            self.blobs = LocalBlobs(settings.blobs)
+            return
+        # Late: executors are forked with what is imported, and most need no HTTP.
+        from coflux.blobs.http import HttpBlobs
+
+        url = f"{settings.url}/api/v1/projects/{settings.project}/blobs"
+        self.blobs = HttpBlobs(url, settings.token)
 
 
 class Executor:
@@ -83,6 +85,8 @@ class Executor:
         self._surroundings = surroundings
         self._settings = surroundings.settings
         self._blobs = surroundings.blobs
+        #: Contents of secrets that code in this process has got.
+        self._masks = Masks()
         self._output = surroundings.output
         self._parser = channel.Parser()
         self._frames: list[tuple[int, int, bytes]] = []
@@ -139,7 +143,7 @@ class Executor:
         try:
             found = self._find(execute)
         except Exception as error:  # noqa: BLE001 - unpickling runs a stranger's code
-            result: model.Result = model.Raised(_error_of(error, self._blobs))
+            result: model.Result = model.Raised(self._error_of(error))
         else:
             requests = Requests(
                 self._socket,
@@ -150,6 +154,7 @@ class Executor:
                 self._blobs,
                 self._marks,
                 self._settings.secret,
+                self._masks,
             )
             self._output.begin(requests)
             hosts.enter(requests)
@@ -216,7 +221,15 @@ class Executor:
                 retryable = _is_worth_retrying(found.when, error)
             except BaseException as failure:  # noqa: BLE001 - user code as well (RE-5)
                 error, retryable = failure, False
-        return model.Raised(_error_of(error, self._blobs), retryable)
+        return model.Raised(self._error_of(error), retryable)
+
+    def _error_of(self, error: BaseException) -> model.Error:
+        if isinstance(error, Unrunnable):
+            return error.error
+        masks = self._masks
+        if not masks:
+            return describe(error, self._blobs.put_bytes)
+        return masks.error(describe(error, lambda data: self._blobs.put_bytes(masks.data(data))))
 
 
 def _call(found: Target[Any, Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
@@ -230,12 +243,6 @@ def _is_worth_retrying(when: Any, error: BaseException) -> bool:
     if isinstance(when, tuple):
         return isinstance(error, when)
     return bool(when(error))
-
-
-def _error_of(error: BaseException, blobs: Blobs) -> model.Error:
-    if isinstance(error, Unrunnable):
-        return error.error
-    return describe(error, blobs.put_bytes)
 
 
 def _has_children() -> bool:

@@ -15,6 +15,7 @@ import msgspec
 
 from coflux.agent import channel
 from coflux.agent.control import Line
+from coflux.agent.masking import Masks
 from coflux.model import Level, Record
 
 #: A line may be this long, in bytes; what is longer is split and marked.
@@ -48,7 +49,9 @@ class _Entry(Record):
 class Journal:
     """The log of one execution, as it is written."""
 
-    def __init__(self, execution: str, keep: Callable[[bytes], None]) -> None:
+    def __init__(self, execution: str, keep: Callable[[bytes], None], masks: Masks) -> None:
+        #: What is hidden in all that is written.
+        self.masks = masks
         self._execution = execution
         self._keep = keep
         self._seq = 0
@@ -65,6 +68,8 @@ class Journal:
     ) -> None:
         """Number an entry and keep it."""
         self._seq += 1
+        if self.masks:
+            text = self.masks.text(text)
         if at is None:
             at = time.time_ns() // 1_000_000
         entry = _Entry(self._execution, self._seq, at, level, text, values, partial)
@@ -180,6 +185,8 @@ class Stream:
         rest = lines.pop()
         for line in lines:
             self._write(line)
+        if len(rest) >= 2 * LINE_LIMIT:
+            rest = self._masked(rest)
         while len(rest) >= 2 * LINE_LIMIT:
             self._write(rest[:LINE_LIMIT], partial=True)
             rest = rest[LINE_LIMIT:]
@@ -189,10 +196,18 @@ class Stream:
         if self.journal is None:
             # Written between two executions: nobody's.
             return
+        if len(line) > LINE_LIMIT:
+            line = self._masked(line)
         while len(line) > LINE_LIMIT:
             self.journal.write(self._level, _text(line[:LINE_LIMIT]), partial=True)
             line = line[LINE_LIMIT:]
         self.journal.write(self._level, _text(line), partial=partial)
+
+    def _masked(self, line: bytes) -> bytes:
+        """The line without secrets, one of which might lie where it is split."""
+        if self.journal is None or not self.journal.masks:
+            return line
+        return self.journal.masks.data(line)
 
 
 def _text(line: bytes) -> str:

@@ -23,8 +23,9 @@ import msgspec
 from coflux import wire
 from coflux.agent import channel
 from coflux.agent.config import AgentConfig
-from coflux.agent.control import Exited, Line, Loaded, Settings
+from coflux.agent.control import Exited, Given, Line, Loaded, Settings
 from coflux.agent.link import Link
+from coflux.agent.masking import Secrets
 from coflux.agent.memory import OutOfMemory
 from coflux.agent.nursery import Nursery
 from coflux.agent.output import Journal, Stream
@@ -121,6 +122,7 @@ class Pool:
         self._tickets = 0
         self._sweeper = ThreadPoolExecutor(1, "coflux-directories")
         self._memory = OutOfMemory()
+        self._secrets = Secrets(config.secrets, os.environ)
         self._is_paused = False
         #: Begins the marks that executors write among their output.
         self.secret = b"\0" + secrets.token_hex(8).encode() + b"\0"
@@ -173,7 +175,7 @@ class Pool:
         self._remembered[execution] = None
         if len(self._remembered) > _REMEMBERED:
             self._remembered.popitem(last=False)
-        journal = Journal(execution, self._reporter.keep_entry)
+        journal = Journal(execution, self._reporter.keep_entry, self._secrets.masks)
         assignment = Assignment(assigned, message, journal)
         self._assignments[execution] = assignment
         if self._idle:
@@ -320,6 +322,8 @@ class Pool:
             self._on_outcome(link, assignment, bool(key), body)
         elif kind == channel.LOG:
             link.hold(key, _decode_line(body))
+        elif kind == channel.SECRET:
+            self._give_secret(link, key, body.decode())
         elif kind == channel.MEASUREMENT:
             self._reporter.keep_measurement(body)
         elif assignment.is_over:
@@ -328,6 +332,20 @@ class Pool:
             self._reporter.request(assignment.execution, key, body)
         elif kind == channel.NOTE:
             self._reporter.report(body)
+
+    def _give_secret(self, link: Link, key: int, name: str) -> None:
+        # From here on it is hidden, and only then the code has it.
+        try:
+            content = self._secrets.find(name)
+        except (OSError, UnicodeDecodeError) as error:
+            given = Given(problem=f"the file of the secret {name!r} cannot be read: {error}")
+        else:
+            problem = (
+                f"this agent has no secret {name!r}; start it with --secret {name}=FILE, or with"
+                f" the variable {name}"
+            )
+            given = Given(content, problem if content is None else "")
+        link.send(channel.SECRET_GIVEN, key, _encode(given))
 
     def _on_outcome(
         self, link: Link, assignment: Assignment, has_children: bool, result: bytes

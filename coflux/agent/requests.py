@@ -10,7 +10,6 @@ passes the lead on when its own answer is there. So an answer costs one wake-up.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 import socket
@@ -18,23 +17,28 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
 from coflux import values, wire
-from coflux.agent import channel
-from coflux.agent.control import Line
+from coflux.agent import channel, masking
+from coflux.agent.control import Given, Line
 from coflux.agent.measuring import Measuring
 from coflux.blobs import Blobs
-from coflux.errors import REFUSALS, CofluxError, Refused, WaitCycle
+from coflux.errors import REFUSALS, CofluxError, NotFound, NotSerialisable, Refused, WaitCycle
 from coflux.handles import make_handle
 from coflux.model import AssetManifest, Group, Level, MetricDefinition, Submission, Value
+from coflux.secret import Secret
 from coflux.target import Target
 from coflux.wire import Outcome
 
+if TYPE_CHECKING:
+    import asyncio
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode_answer = msgspec.msgpack.Decoder(wire.Answer).decode
+_decode_given = msgspec.msgpack.Decoder(Given).decode
 
 _RECEIVE = 64 * 1024
 #: A line of log may be this long, in characters (section 32); what is longer is split.
@@ -48,7 +52,7 @@ class _Slot:
 
     def __init__(self, key: int) -> None:
         self.key = key
-        self.answer: wire.Answer | None = None
+        self.answer: wire.Answer | Given | None = None
         self.future: tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | None = None
 
 
@@ -95,6 +99,7 @@ class Requests:
         blobs: Blobs,
         marks: int,
         secret: bytes,
+        masks: masking.Masks,
     ) -> None:
         self.execution = execution
         self.target = target
@@ -103,6 +108,7 @@ class Requests:
         #: Descriptor of the original stdout, and what begins a mark there.
         self._marks = marks
         self._secret = secret
+        self._masks = masks
         self._socket = connection
         self._parser = parser
         self._send_lock = threading.Lock()
@@ -130,11 +136,25 @@ class Requests:
 
     def encode(self, obj: object, path: str) -> Value:
         """Encode a value; `path` names it in errors."""
+        if self._masks:
+            return masking.encode(obj, self.blobs, path, self._masks)
         return values.encode(obj, blobs=self.blobs, path=path)
+
+    def encode_for_log(self, obj: object, label: str) -> Value:
+        """Encode a value of a log entry; contents of secrets are hidden in it."""
+        path = f"log value {label}"
+        if not self._masks:
+            return self.encode(obj, path)
+        try:
+            value = self.encode(self._masks.text(obj) if isinstance(obj, str) else obj, path)
+        except NotSerialisable:
+            value = values.encode(str(obj), blobs=self.blobs, path=path)
+        hidden = self._masks.text(value.preview)
+        return value if hidden == value.preview else values.encode(hidden, blobs=None)
 
     def decode(self, value: Value) -> Any:
         """The object, with handles for its references."""
-        return values.decode(value, blobs=self.blobs, make_handle=make_handle)
+        return values.decode(value, blobs=self.blobs, make_handle=make_handle, make_secret=Secret)
 
     # --- children -------------------------------------------------------------------------------
 
@@ -193,6 +213,9 @@ class Requests:
         """As `resolve`, for the running event loop."""
         if (known := self._known(handle)) is not None:
             return known
+        # Late: executors are forked with what is imported, and most need no event loop.
+        import asyncio
+
         loop = asyncio.get_running_loop()
         key = next(self._keys)
         future = (loop, loop.create_future())
@@ -272,6 +295,19 @@ class Requests:
             # Where it belongs among what is printed.
             os.write(self._marks, channel.mark(self._secret, number))
             raw = msgspec.Raw(_encode({}))
+
+    def secret(self, name: str) -> str:
+        """The content of a secret, from the agent; hidden in what is written from then on."""
+        key = next(self._keys)
+        slot = self._slots[key] = _Slot(key)
+        self._send(channel.SECRET, key, name.encode())
+        self.settle(slot)
+        given = slot.answer
+        assert isinstance(given, Given)
+        if given.content is None:
+            raise NotFound(given.problem)
+        self._masks.add(name, given.content)
+        return given.content
 
     # --- metrics --------------------------------------------------------------------------------
 
@@ -380,10 +416,11 @@ class Requests:
 
     def _hand_out(self, data: bytes) -> None:
         for kind, key, body in self._parser.feed(data):
-            slot = self._slots.pop(key, None) if kind == channel.REPLY else None
+            slot = self._slots.pop(key, None)
             if slot is None:
                 continue
-            slot.answer = _decode_answer(body)
+            is_reply = kind == channel.REPLY
+            slot.answer = _decode_answer(body) if is_reply else _decode_given(body)
             if slot.future is not None:
                 loop, future = slot.future
                 try:

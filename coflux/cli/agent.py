@@ -27,6 +27,8 @@ from coflux.cli.output import emit, note
               help="Tag that executions may require (repeatable).")  # fmt: skip
 @click.option("--accepts", multiple=True, metavar="K:V",
               help="Tag that executions must require to be run here (repeatable).")  # fmt: skip
+@click.option("--secret", "secrets", multiple=True, metavar="NAME=FILE",
+              help="File with the content of a secret (repeatable).")  # fmt: skip
 @click.option("--drain-timeout", type=Duration(), default="120s", show_default=True,
               metavar="TIME", help="How long what runs may take to end.")  # fmt: skip
 @click.option("--exit-on-stdin-eof", is_flag=True, help="End when stdin does.")
@@ -41,6 +43,7 @@ def agent(
     isolation: str | None,
     provides: tuple[str, ...],
     accepts: tuple[str, ...],
+    secrets: tuple[str, ...],
     drain_timeout: int,
     exit_on_stdin_eof: bool,
 ) -> int:
@@ -69,6 +72,7 @@ def agent(
             repositories=repositories,
             provides=read_tags(provides),
             accepts=dict(read_tags(accepts)),
+            secrets=_secret_files(secrets),
             drain_timeout_s=drain_timeout / 1000,
             register=register,
             reload=reload,
@@ -79,6 +83,24 @@ def agent(
             **{name: value for name, value in given.items() if value is not None},
         )
     )
+
+
+def _secret_files(texts: tuple[str, ...]) -> dict[str, Path]:
+    from coflux.secret import check_name
+
+    files: dict[str, Path] = {}
+    for text in texts:
+        name, _, file = text.partition("=")
+        try:
+            check_name(name)
+        except ValueError as error:
+            raise click.UsageError(f"--secret {text}: {error}; write NAME=FILE.") from error
+        try:
+            Path(file).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise click.UsageError(f"--secret {name}: {error}.") from error
+        files[name] = Path(file).absolute()
+    return files
 
 
 def _announce(session: str) -> None:

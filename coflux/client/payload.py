@@ -173,8 +173,9 @@ def decode_value(client: Client, value: Value) -> Any:
     """The object, with handles that ask the current client."""
     from coflux import values
     from coflux.handles import make_handle
+    from coflux.secret import Secret
 
-    return values.decode(value, blobs=client.blobs, make_handle=make_handle)
+    return values.decode(value, blobs=client.blobs, make_handle=make_handle, make_secret=Secret)
 
 
 def bound_arguments(
