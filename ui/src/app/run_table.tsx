@@ -12,7 +12,7 @@ export function RunTable({ runs, withTarget = true }: { runs: RunSummary[]; with
   return (
     <table class="list">
       <thead><tr>
-        <th scope="col">State</th>{withTarget && <th scope="col">Workflow</th>}<th scope="col">Run</th>{environment === null && <th scope="col" class="wide">Environment</th>}
+        <th scope="col">State</th>{withTarget && <th scope="col">Workflow</th>}<th scope="col" class={withTarget ? "mid" : ""}>Run</th>{environment === null && <th scope="col" class="wide">Environment</th>}
         <th scope="col">Started</th><th scope="col" class="num">Took</th><th scope="col" class="wide">By</th>
       </tr></thead>
       <tbody>
@@ -20,7 +20,7 @@ export function RunTable({ runs, withTarget = true }: { runs: RunSummary[]; with
           <tr key={run.run}>
             <td><Status status={run.status} /></td>
             {withTarget && <td><Link class="cover" to={{ page: "run", run: run.run, view: "graph" }} title={run.target}>{shortTarget(run.target)}</Link> <span class="dim wide">{run.target.slice(0, run.target.lastIndexOf("/"))}</span></td>}
-            <td><Link class={withTarget ? "" : "cover"} to={{ page: "run", run: run.run, view: "graph" }}><code>{run.run}</code></Link></td>
+            <td class={withTarget ? "mid" : ""}><Link class={withTarget ? "" : "cover"} to={{ page: "run", run: run.run, view: "graph" }}><code>{run.run}</code></Link></td>
             {environment === null && <td class="wide">{run.environment}</td>}
             <td><Time at={run.created_at} /></td>
             <td class="num"><Span from={run.created_at} to={run.finished_at ?? (isLive(run.status) ? null : run.created_at)} /></td>
