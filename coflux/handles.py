@@ -6,7 +6,6 @@ Belongs here: waiting for an execution, and restoring an asset. Does not belong 
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -123,6 +122,9 @@ class Execution(Generic[T]):
     async def _await(self) -> T:
         host = hosts.current()
         if host is None or self._local is not None:
+            # Late: executors are forked with what is imported, and most need no event loop.
+            import asyncio
+
             return await asyncio.get_running_loop().run_in_executor(None, self.result)
         block = hosts.suspense_block.get()
         limit = None if block is None else block

@@ -26,7 +26,8 @@ _CAUSES_KEPT = 20
 _LINE_LIMIT = 1000
 
 _OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_ASYNCIO = os.path.dirname(importlib.import_module("asyncio").__file__ or "") + os.sep
+# Not by importing it: executors are forked with what is imported, and each page of it costs.
+_ASYNCIO = os.path.join(os.path.dirname(os.__file__), "asyncio") + os.sep
 _MARK = "__coflux_remote__"
 
 
