@@ -6,9 +6,11 @@ data, and stopping what was started. Does not belong here: what the command does
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,11 +20,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from coflux import config
-from coflux.cli.output import clean
-from coflux.errors import Unavailable
+from coflux.cli.output import clean, note
+from coflux.errors import Refused, Unavailable
 
 if TYPE_CHECKING:
     from coflux.cli.options import Invocation
+    from coflux.client import Run
 
 #: What an agent prints when it serves, before its session's id.
 AGENT_READY = "ready: session"
@@ -47,6 +50,7 @@ class Embedded:
         self._verbose = verbose
         self._server: subprocess.Popen[bytes] | None = None
         self._agents: list[subprocess.Popen[bytes]] = []
+        self._is_stopping = False
         self.config = call.config
 
     @property
@@ -110,6 +114,17 @@ class Embedded:
                 raise Unavailable(f"the agent was not ready after {_READY_S:.0f} s; see {path}")
             time.sleep(_LOOK_S)
 
+    def cancel_without(self, agent: subprocess.Popen[bytes], run: Run) -> None:
+        """Cancel the run if the agent ends by itself, because nobody else would ever run it."""
+        threading.Thread(target=self._cancel_without, args=(agent, run), daemon=True).start()
+
+    def _cancel_without(self, agent: subprocess.Popen[bytes], run: Run) -> None:
+        agent.wait()
+        if not self._is_stopping:
+            note(f"the agent ended: {self._last_lines('agent.log')}")
+            with contextlib.suppress(Refused):
+                run.cancel()
+
     def wait(self) -> str:
         """Wait until the server or an agent has ended, and say which; or for Ctrl-C."""
         mine = [("the agent", agent) for agent in self._agents]
@@ -160,6 +175,7 @@ class Embedded:
         )
 
     def _stop(self) -> None:
+        self._is_stopping = True
         for agent in self._agents:
             _end(agent)
         if self._server is not None:

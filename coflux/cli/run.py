@@ -32,6 +32,7 @@ def run(call: Invocation, target: str, arguments: tuple[str, ...]) -> int:
         agent = server.start_agent(repository)
         started = call.client.start(function, positional, named)
         server.agent_ready(agent)
+        server.cancel_without(agent, started)
         code = wait_for_run(started, as_json=call.as_json, detachable=server.is_attached)
         if code == 130 and not server.is_attached:
             started.cancel()

@@ -40,6 +40,7 @@ def demo(call: Invocation, keep: bool, data_dir: Path | None) -> int:
         agent = server.start_agent(_REPOSITORY, "--register")
         run = call.client.start(report)
         server.agent_ready(agent)
+        server.cancel_without(agent, run)
         code = wait_for_run(run, as_json=call.as_json)
         if code == 0 and not call.as_json:
             _point_out(run)
