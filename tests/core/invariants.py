@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any
 
 from coflux.model import LINKS, Cached, Deferred, Recurred, Returned, Superseded, Suspended, run_of
-from coflux.server.core import gates, keys, scheduling
+from coflux.server.core import caps, gates, keys, reasons, scheduling, slots
 from coflux.server.core.agenda import Waiter
 from coflux.server.core.entities import Execution, Run, Session, attempts
 from coflux.server.core.machine import Machine
@@ -24,14 +24,15 @@ def check(machine: Machine, now: int) -> None:
     """All invariants of a machine between two turns at `now`."""
     state = machine.state
     check_runs(state)
-    check_sessions(state)
+    check_sessions(state, machine.agenda.lent)
     check_memory(state)
     check_cache(state)
     check_memos(state)
     check_waiters(machine)
     check_queue(machine, now)
     check_lanes(machine)
-    check_assigned(machine)
+    check_assigned(machine, now)
+    check_slots(state)
     check_finished(machine)
     check_deferred(machine)
 
@@ -98,7 +99,7 @@ def next_of(state: State, id: str) -> str | None:
     return state.next_of(execution) if execution.result is not None else None
 
 
-def check_sessions(state: State) -> None:
+def check_sessions(state: State, lent: Any) -> None:
     """What sessions hold, and that no more runs than there are slots (WA-9)."""
     for session in state.sessions.values():
         held = {
@@ -114,7 +115,7 @@ def check_sessions(state: State) -> None:
             if execution.id in session.blocked:
                 assert is_waiting or execution.result is not None, execution.id
             assert is_waiting == bool(execution.waits), f"waits of {execution.id}"
-        check_resuming(session)
+        check_resuming(session, lent)
         assigned = {e.id for e in session.held.values() if e.status is Status.ASSIGNED}
         assert set(session.unacknowledged) <= assigned
     for execution in everything(state):
@@ -123,12 +124,13 @@ def check_sessions(state: State) -> None:
         assert is_stopping == (execution.id in execution.run.stopping)
 
 
-def check_resuming(session: Session) -> None:
+def check_resuming(session: Session, lent: Any) -> None:
     for id in session.resuming:
         waits = session.held[id].waits.values()
         assert waits, f"{id} resumes without a wait"
         assert all(w.is_done for w in waits), f"{id} resumes with an open wait"
-    assert not session.resuming or not session.is_free, "a free slot is kept from who waits for it"
+    is_kept = session.is_free and any(id not in lent for id in session.resuming)
+    assert not is_kept, "a free slot is kept from who waits for it"
     done = {e.id for e in session.held.values() if e.waits and all(
         w.is_done for w in e.waits.values())}  # fmt: skip
     assert done == set(session.resuming), "answered for ever"
@@ -238,6 +240,7 @@ def check_queue(machine: Machine, now: int) -> None:
     due = Counter(id for _, _, id in agenda.due)
     paused = {id for ids in agenda.paused.values() for id in ids}
     behind = {id for ids in agenda.behind.values() for id in ids}
+    capped = {id for ids in agenda.capped.values() for id in ids}
     for execution in everything(state):
         id = execution.id
         places = [
@@ -245,6 +248,7 @@ def check_queue(machine: Machine, now: int) -> None:
             for name, is_there in (
                 ("due", due[id] > 0), ("paused", id in paused), ("gated", id in agenda.gated),
                 ("behind", id in behind), ("ready", id in agenda.ready),
+                ("capped", id in capped),
             )
             if is_there
         ]  # fmt: skip
@@ -280,7 +284,7 @@ def check_lanes(machine: Machine) -> None:
         assert place <= true, f"{id} would come too late"
 
 
-def check_assigned(machine: Machine) -> None:
+def check_assigned(machine: Machine, now: int) -> None:
     """Nothing is left that could be given to a free session (SC-6)."""
     state, agenda = machine.state, machine.agenda
     for id, key in agenda.ready.items():
@@ -290,8 +294,13 @@ def check_assigned(machine: Machine) -> None:
             fits = scheduling.hosts(session, key) and scheduling.matches(
                 session, dict(key.requires)
             )
-            if session.environment == key.environment and fits and not session.draining:
-                assert not session.is_free, f"{id} could run at {session.id}"
+            is_closed = session.draining or caps.is_crowded_with_waiting(state, session)
+            if session.environment == key.environment and fits and not is_closed:
+                is_lacking = slots.lacking(state, state.executions[id], now)
+                is_behind = reasons.reason(state, agenda, state.executions[id], now).code == "slot"
+                assert not session.is_free or is_lacking or is_behind, (
+                    f"{id} could run at {session.id}"
+                )
 
 
 def check_finished(machine: Machine) -> None:
@@ -311,6 +320,16 @@ def _has_open_links(state: State, run: Run) -> bool:
         not state.is_resolved(e.id)
         for e in [*(link for link in links if link.link_successor is None), latest]
     )
+
+
+def check_slots(state: State) -> None:
+    """Slots are held by all and only those that name them and whose process may be alive (SC-7)."""
+    held: dict[str, set[str]] = {}
+    for session in state.sessions.values():
+        for execution in session.held.values():
+            for name in execution.step.submission.options.slots or ():
+                held.setdefault(name, set()).add(execution.id)
+    assert {name: set(found) for name, found in state.holders.items()} == held
 
 
 def check_deferred(machine: Machine) -> None:

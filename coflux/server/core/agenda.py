@@ -10,6 +10,7 @@ import heapq
 from typing import NamedTuple
 
 from coflux.server.core.entities import Execution, MemoKey, Session, Step
+from coflux.server.core.events import StepsRequested
 from coflux.server.core.state import State
 from coflux.server.core.statuses import Status
 from coflux.server.core.unstarted import Unstarted
@@ -33,9 +34,12 @@ class LaneKey(NamedTuple):
     type: str
     requires: tuple[tuple[str, tuple[str, ...] | bool], ...]
     code: str | None
+    slots: tuple[tuple[str, int], ...] = ()
 
 
 Head = tuple[int, int, str]
+#: Sleeps of the host that are remembered.
+SLEEPS = 1_000
 
 
 class Lane:
@@ -82,6 +86,18 @@ class Agenda:
         #: Queued executions that wait for an earlier attempt's process to be dead.
         self.behind: dict[str, dict[str, None]] = {}
         self.ready: dict[str, LaneKey] = {}
+        #: Since when those are ready.
+        self.ready_since: dict[str, int] = {}
+        #: Queued executions held back by a cap, by environment (SC-9, WA-12).
+        self.capped: dict[str, dict[str, None]] = {}
+        #: Submissions that wait until their run is released, by run.
+        self.held_requests: dict[str, dict[tuple[str, int], StepsRequested]] = {}
+        #: Units of named slots that a waiting holder has lent: borrower -> name, by lender.
+        self.lent: dict[str, dict[str, str]] = {}
+        #: When a rate lets something through again, by environment and slot.
+        self.next_free: dict[tuple[str, str], int] = {}
+        #: (noticed at, ms) of the host's sleeps.
+        self.sleeps: list[tuple[int, int]] = []
         self.lanes: dict[str, dict[LaneKey, Lane]] = {}
         self.last_assigned: dict[str, int] = {}
         #: Environments in which something may have become assignable.
@@ -103,6 +119,17 @@ class Agenda:
     def at(self, when: int, kind: str, id: str, key: int = 0) -> None:
         """Set a deadline. Whether it still matters is asked when it comes."""
         heapq.heappush(self.deadlines, (when, kind, id, key))
+
+    def deadline(self, since: int, ms: int) -> int:
+        """The instant at which so many ms have passed in which the host was awake (EN-7)."""
+        return since + ms + sum(slept for at, slept in self.sleeps if at > since)
+
+    def postpone(self, ms: int, now: int) -> None:
+        """The host was asleep; deadlines that were set before do not count it."""
+        self.sleeps = [*self.sleeps[-SLEEPS:], (now, ms)]
+        self.deadlines = [(at + ms, kind, id, key) for at, kind, id, key in self.deadlines]
+        heapq.heapify(self.deadlines)
+        self.ready_since = {id: at + ms for id, at in self.ready_since.items()}
 
     def next(self) -> int | None:
         """The earliest instant at which something happens by itself."""
@@ -163,11 +190,17 @@ class Agenda:
         """A run's place (SC-4)."""
         return max(due_at, self.last_assigned.get(root, 0))
 
-    def drop(self, execution: Execution) -> None:
-        """Forget a queued execution that has ended; heaps skip it when it comes up."""
+    def unready(self, execution: Execution) -> None:
+        """Take an execution out of its lane; heaps skip it when it comes up."""
         key = self.ready.pop(execution.id, None)
+        self.ready_since.pop(execution.id, None)
         if key is not None:
             self._shrink(self.lanes[key.environment][key])
+
+    def drop(self, execution: Execution) -> None:
+        """Forget a queued execution that has ended."""
+        self.unready(execution)
+        self.capped.get(execution.environment, {}).pop(execution.id, None)
         self.paused.get(execution.environment, {}).pop(execution.id, None)
         self.rechecks.pop(execution.id, None)
         self.reusable.pop(execution.id, None)
@@ -176,6 +209,7 @@ class Agenda:
     def take(self, execution: Execution, now: int) -> None:
         """An execution from the front of its lane was assigned."""
         key = self.ready.pop(execution.id)
+        self.ready_since.pop(execution.id, None)
         self.unstarted.remove(execution.id)
         self.last_assigned[execution.run.root] = now
         self._shrink(self.lanes[key.environment][key])

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import ClassVar, Union
 
 from coflux.model import AssetManifest, Definition, Record, Requires, Result, Submission, Value
+from coflux.server.core.entities import SlotLimit
 from coflux.server.core.events import Repository, SessionConnected
 
 
@@ -39,6 +40,26 @@ class ManifestSet(Change, tag="manifest"):
     environment: str
     repository: str
     definitions: tuple[Definition, ...] | None
+    by: str
+    at: int
+
+
+class SettingSet(Change, tag="setting"):
+    """A limit of an environment is this from now on; None = the default."""
+
+    environment: str
+    name: str
+    value: int | None
+    by: str
+    at: int
+
+
+class SlotSet(Change, tag="slot"):
+    """A named slot is defined in an environment (None = for the project), or not any more."""
+
+    environment: str | None
+    name: str
+    limit: SlotLimit | None
     by: str
     at: int
 
@@ -188,6 +209,9 @@ class ExecutionCreated(Change, tag="execution"):
     #: The attempt whose children's values it may take (RR-4).
     reuse: str | None = None
     by: str = ""
+    #: Suspensions of the chain so far, and within the last minute (WA-12).
+    suspensions: int = 0
+    burst: int = 0
 
 
 class CacheChecked(Change, tag="cache"):
@@ -301,6 +325,15 @@ class CheckpointSaved(Change, tag="checkpoint"):
     request: int | None = None
 
 
+class RunHeld(Change, tag="held"):
+    """A run has passed a cap (SC-9); None = it is held no more. `value`: what it came to."""
+
+    run: str
+    setting: str | None
+    value: int
+    at: int
+
+
 class RunFinished(Change, tag="finished"):
     """Nothing of the run is unfinished; its status (RS-6)."""
 
@@ -310,9 +343,10 @@ class RunFinished(Change, tag="finished"):
 
 
 AnyChange = Union[
-    EnvironmentSet, ManifestSet, CacheForgotten, SessionOpened, IncarnationSet, SessionEnded,
+    EnvironmentSet, ManifestSet, SettingSet, SlotSet, CacheForgotten,
+    SessionOpened, IncarnationSet, SessionEnded,
     Connected, Announced, Drained, Acknowledged,
     RunCreated, StepCreated, ChildJoined, GroupNamed, ExecutionCreated, CacheChecked, Assigned,
     Started, CodeRecorded, Blocked, Unblocked, Depended, ResultRecorded, LinkSucceeded,
-    ProcessEnded, AssetRecorded, CheckpointSaved, RunFinished,
+    ProcessEnded, AssetRecorded, CheckpointSaved, RunHeld, RunFinished,
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from coflux.model import (
     AssetManifest,
     Definition,
+    Record,
     Requires,
     Result,
     Submission,
@@ -20,10 +21,18 @@ from coflux.server.core.events import Repository, SessionConnected
 from coflux.server.core.statuses import Process, Status
 
 
+class SlotLimit(Record):
+    """What a named slot allows: units at a time, assignments in a period; None = no such limit."""
+
+    units: int | None
+    rate: int | None = None
+    period_ms: int | None = None
+
+
 class Environment:
     """A branch of the project."""
 
-    __slots__ = ("base", "id", "manifests", "name", "revisions", "state")
+    __slots__ = ("base", "id", "manifests", "name", "revisions", "settings", "state")
 
     def __init__(self, id: str, name: str, base: str | None, state: str) -> None:
         self.id = id
@@ -34,6 +43,8 @@ class Environment:
         self.manifests: dict[str, dict[str, Definition]] = {}
         #: How often each repository was registered with a change.
         self.revisions: dict[str, int] = {}
+        #: Limits that are not at their default.
+        self.settings: dict[str, int] = {}
 
 
 class Session:
@@ -113,7 +124,7 @@ class Run:
     """One submission and its tree of steps."""
 
     __slots__ = (
-        "by", "created_at", "environment", "fingerprint", "id", "idempotency_key", "memo",
+        "by", "created_at", "environment", "fingerprint", "held", "id", "idempotency_key", "memo",
         "memos", "parent", "pins", "priority", "repository", "requires", "root", "status",
         "steps", "stopping", "target", "unfinished",
     )  # fmt: skip
@@ -141,6 +152,8 @@ class Run:
         self.memos: dict[MemoKey, dict[str, Step]] = {}
         #: Status it finished with; None while it is not finished.
         self.status: str | None = None
+        #: The cap that it has passed, and with how much; None while it is not held (SC-9).
+        self.held: tuple[str, int] | None = None
         #: Links and dependencies of other runs that lead here keep it in memory.
         self.pins = 0
 
@@ -149,8 +162,8 @@ class Step:
     """One call in a run: immutable arguments and options, and its attempts."""
 
     __slots__ = (
-        "arguments_note", "checkpoints", "created_at", "executions", "memo_key", "memo_place",
-        "number", "parent", "parents", "run", "stopping", "submission",
+        "arguments_note", "checkpoints", "created_at", "depth", "executions", "memo_key",
+        "memo_place", "number", "parent", "parents", "run", "stopping", "submission",
     )  # fmt: skip
 
     def __init__(self, run: Run, number: int, submission: Submission, parent: str | None) -> None:
@@ -170,8 +183,10 @@ class Step:
         self.memo_place: MemoKey | None = None
         self.arguments_note: str | None = None
         self.created_at = 0
-        #: (attempt, arguments), oldest first.
-        self.checkpoints: list[tuple[Execution, dict[str, Value]]] = []
+        #: Calls that it is inside of, over spawned runs.
+        self.depth = 0
+        #: The newest checkpoint of each environment, with the number of the attempt that wrote it.
+        self.checkpoints: dict[str, tuple[int, dict[str, Value]]] = {}
 
     @property
     def id(self) -> str:
@@ -215,12 +230,14 @@ class Execution:
     """One attempt at a step in one environment."""
 
     __slots__ = (
-        "assets", "assigned_at", "assigned_to", "attempt", "by", "cache", "checkpoint_keys",
+        "assets", "assigned_at", "assigned_to", "attempt", "burst", "by", "cache",
+        "checkpoint_keys",
         "children", "code", "created_at", "dependencies", "due_at", "ended_at", "environment",
-        "expired", "fresh", "gate", "gate_cancel", "gate_first", "groups", "id", "link_successor",
+        "expired", "fresh", "gate", "gate_cancel", "gate_first", "groups", "has_checkpoint", "id",
+        "link_successor",
         "order", "origin", "pinned", "predecessor", "process", "reason", "requests",
         "required_code", "result", "retries_used", "reuse", "started_at", "status", "step",
-        "successor", "waits",
+        "successor", "suspensions", "waits",
     )  # fmt: skip
 
     def __init__(self, step: Step, attempt: int, environment: str, at: int) -> None:
@@ -237,6 +254,9 @@ class Execution:
         self.process = Process.NONE
         self.predecessor: str | None = None
         self.retries_used = 0
+        #: Suspensions of its chain before it, and those of the last minute before it (WA-12).
+        self.suspensions = 0
+        self.burst = 0
         self.gate: tuple[str, ...] = ()
         self.gate_first = False
         self.gate_cancel = False
@@ -263,6 +283,8 @@ class Execution:
         self.dependencies: dict[str, None] = {}
         #: Assets it persisted.
         self.assets: dict[str, None] = {}
+        #: It has written a checkpoint.
+        self.has_checkpoint = False
         #: Requests that stored a checkpoint (SU-10).
         self.checkpoint_keys: dict[int, None] = {}
         #: Open waits by request key.

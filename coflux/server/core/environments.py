@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from coflux.server.core import cancellation, deferral, sessions
+from coflux.server.core import cancellation, deferral, sessions, timeouts
 from coflux.server.core.changes import EnvironmentSet
 from coflux.server.core.effects import Confirm
 from coflux.server.core.entities import Environment, Execution, attempts
@@ -179,4 +179,5 @@ def _wake(turn: Turn, environment: Environment) -> None:
         if execution is not None and execution.result is None:
             turn.agenda.schedule(execution)
     deferral.resumed(turn, environment.id)
+    timeouts.queue_resumed(turn, environment.id)
     turn.agenda.stirred[environment.id] = None

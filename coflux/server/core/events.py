@@ -35,6 +35,12 @@ class TimePassed(Record):
     """Nothing came in until the next deadline."""
 
 
+class HostSlept(Record):
+    """The server's host was asleep for so long until now; deadlines do not count it (EN-7)."""
+
+    ms: int
+
+
 # --- clients ----------------------------------------------------------------------------------
 
 
@@ -116,6 +122,26 @@ class EnvironmentStateRequested(Record):
     to: Caller
     environment: str
     state: str
+
+
+class SettingsRequested(Record):
+    """Limits of an environment shall be these; None = the default."""
+
+    to: Caller
+    environment: str
+    values: dict[str, int | None]
+
+
+class SlotRequested(Record):
+    """A named slot shall be defined, in an environment or (None) for the project, or removed."""
+
+    to: Caller
+    environment: str | None
+    name: str
+    units: int | None = None
+    rate: int | None = None
+    period_ms: int | None = None
+    is_removed: bool = False
 
 
 class ManifestsRegistered(Record):
@@ -300,7 +326,8 @@ class CheckpointRequested(Record):
 
 
 Event = Union[
-    TimePassed, RunRequested, OutcomeAwaited, OutcomeUnawaited, CancelRequested, RerunRequested,
+    TimePassed, HostSlept, SettingsRequested, SlotRequested,
+    RunRequested, OutcomeAwaited, OutcomeUnawaited, CancelRequested, RerunRequested,
     ResultSet, EnvironmentRequested, EnvironmentChangeRequested, EnvironmentStateRequested,
     ManifestsRegistered, CacheForgetRequested, SessionRequested, SessionConnected,
     SessionDisconnected, SessionClosed, SessionDrained, TargetsAnnounced, AssignmentAcknowledged,

@@ -23,6 +23,7 @@ from coflux.server.core import (
     results,
     scheduling,
     sessions,
+    settings,
     settling,
     submission,
     timeouts,
@@ -32,7 +33,7 @@ from coflux.server.core import events as e
 from coflux.server.core.agenda import Agenda
 from coflux.server.core.changes import Change, Connected, EnvironmentSet
 from coflux.server.core.effects import Effect
-from coflux.server.core.entities import attempts
+from coflux.server.core.entities import Run, attempts
 from coflux.server.core.state import State
 from coflux.server.core.turn import Limits, Source, Turn
 
@@ -52,6 +53,7 @@ class Machine:
         self.agenda = Agenda()
         self.source = source
         self.limits = limits or Limits()
+        self.state.defaults = self.limits
 
     def handle(self, event: e.Event, now: int) -> Outcome:
         """Decide on one event. `now` is in ms UTC and never less than before."""
@@ -72,16 +74,19 @@ class Machine:
         if not self.state.environments:
             turn.record(EnvironmentSet(self.source.id("E"), "default", None, "active", "", now))
         for session in self.state.sessions.values():
-            lost_at = now + self.limits.reconnect_ms
+            lost_at = now + self.state.setting(session.environment, "reconnect_ms")
             turn.record(Connected(session.id, None, lost_at))
             self.agenda.at(lost_at, "session", session.id)
-        for run in list(self.state.runs.values()):
-            self._take_up(turn, run.id)
+        runs = list(self.state.runs.values())
+        for run in runs:
+            self._take_up(turn, run)
+        settling.settle(turn)
+        for run in runs:  # not before links are followed: a follower may have to run yet (CA-9)
+            settling.finish(turn, run)
         _look_after(turn)
         return Outcome(turn.changes, turn.effects)
 
-    def _take_up(self, turn: Turn, run_id: str) -> None:
-        run = self.state.runs[run_id]
+    def _take_up(self, turn: Turn, run: Run) -> None:
         self.agenda.requeue_all(run.unfinished)
         for execution in run.unfinished.values():
             deferral.enter(turn, execution, compare=False)
@@ -90,7 +95,6 @@ class Machine:
                 following = self.state.next_of(execution)
                 if execution.successor is None and following is not None:
                     turn.ended.append(execution)
-        settling.finish(turn, run)
 
     def missing(self, event: e.Event) -> list[str]:
         """Runs that an event names and that are not in memory; the shell loads them first."""
@@ -138,6 +142,10 @@ def _take_deadlines(turn: Turn) -> None:
             sessions.expired(turn, id)
         elif kind == "attempt":
             timeouts.watch(turn, id)
+        elif kind == "queue":
+            timeouts.queued_too_long(turn, id)
+        elif kind == "slot":
+            turn.agenda.stirred[id] = None
         else:
             execution = turn.state.executions.get(id)
             if execution is not None:
@@ -190,6 +198,9 @@ _RULES: dict[type[Any], Callable[[Turn, Any], None]] = {
     e.EnvironmentRequested: environments.created,
     e.EnvironmentChangeRequested: environments.changed,
     e.EnvironmentStateRequested: environments.state_requested,
+    e.HostSlept: timeouts.slept,
+    e.SettingsRequested: settings.requested,
+    e.SlotRequested: settings.slot_requested,
     e.ManifestsRegistered: manifests.registered,
     e.CacheForgetRequested: caching.forget,
     e.SessionRequested: sessions.requested,

@@ -10,7 +10,7 @@ import difflib
 from typing import Any
 
 from coflux.model import Record, Requires, target_id
-from coflux.server.core import gates, scheduling
+from coflux.server.core import caps, gates, scheduling, slots
 from coflux.server.core.agenda import Agenda, LaneKey
 from coflux.server.core.entities import Execution, Session
 from coflux.server.core.state import State
@@ -35,9 +35,12 @@ def reason(state: State, agenda: Agenda, execution: Execution, now: int) -> Reas
         _paused(state, execution)
         or _due(execution, now)
         or _waiting(state, execution)
+        or _capped(state, execution)
         or _unhosted(state, execution)
         or _unmatched(state, execution)
+        or _crowded(state, execution)
         or _draining(state, execution)
+        or _slotless(state, agenda, execution, now)
         or _full(state, execution)
         or Reason("assignable", "will go out with the next decision")
     )
@@ -70,6 +73,74 @@ def _waiting(state: State, execution: Execution) -> Reason | None:
         return None
     text = f"waits for the process of {earlier.id} to be dead"
     return Reason("waiting", text, {"ids": [earlier.id], "session": earlier.assigned_to})
+
+
+def _capped(state: State, execution: Execution) -> Reason | None:
+    cap = caps.of(state, execution)
+    if cap is None:
+        return None
+    what = {
+        "run_steps": f"run {execution.run.id} would have {cap.value} steps",
+        "depth": f"run {execution.run.id} would be {cap.value} calls deep",
+        "suspensions": f"its chain was suspended {cap.value} times",
+        "suspensions_per_minute": f"its chain was suspended {cap.value} times in a minute",
+    }[cap.setting]
+    is_of_run = execution.run.held is not None
+    place = execution.run.environment if is_of_run else execution.environment
+    return _cap(state, cap, what, place)
+
+
+def _crowded(state: State, execution: Execution) -> Reason | None:
+    """All agents that could take it are full of waiting processes (WA-10)."""
+    taking = [s for s in _matching(state, execution) if not s.draining]
+    if not taking or not all(caps.is_crowded_with_waiting(state, s) for s in taking):
+        return None
+    value = max(len(s.blocked) for s in taking)
+    allowed = state.setting(execution.environment, "waiting_processes")
+    what = f"{value} executions wait in live processes of {_list([s.id for s in taking])}"
+    cap = caps.Cap("waiting_processes", allowed, value)
+    return _cap(state, cap, what, execution.environment)
+
+
+def _cap(state: State, cap: caps.Cap, what: str, environment: str) -> Reason:
+    name = state.environments[environment].name
+    how = f"coflux env settings {name} --set {cap.setting}={2 * cap.value}"
+    text = f"{what}; {cap.setting} of {name} allows {cap.allowed}: raise it with `{how}`"
+    return Reason("cap", text, {**cap._asdict(), "environment": name, "how": how})
+
+
+def _slotless(state: State, agenda: Agenda, execution: Execution, now: int) -> Reason | None:
+    named = slots.units_of(execution)
+    if not named or execution.id not in agenda.ready:
+        return None
+    lacking = slots.lacking(state, execution, now)
+    if lacking:
+        return _lacking(state, execution, lacking[0], now)
+    for key, lane in agenda.lanes.get(execution.environment, {}).items():
+        front = agenda.front(lane) if key.slots and set(dict(key.slots)) & set(named) else None
+        if front is None or front[1] == execution.id:
+            continue
+        wanted = slots.lacking(state, state.executions[front[1]], now)
+        name = next((name for name in wanted if name in named), None)
+        if name is not None:
+            text = f"waits for a slot of {name}, which {front[1]} is to get first"
+            return Reason("slot", text, {"slot": name, "before": front[1]})
+    return None
+
+
+def _lacking(state: State, execution: Execution, name: str, now: int) -> Reason:
+    limit = slots.limit_of(state, name, execution.environment)
+    free_at = slots.next_free(state, name, execution.environment, now)
+    if free_at > now:
+        text = f"waits for a slot of {name}, free in {_duration(free_at - now)}"
+        rate = {"rate": limit.rate, "period_ms": limit.period_ms}
+        return Reason("slot", text, {"slot": name, "next_at": free_at, **rate})
+    found = [holder.id for holder in slots.holders(state, name, execution.environment)]
+    wanted = slots.units_of(execution)[name]
+    held = f", held by {_list(found)}" if found else ""
+    units = f"{wanted} slots" if wanted > 1 else "a slot"
+    text = f"waits for {units} of {name} ({limit.units} in all){held}"
+    return Reason("slot", text, {"slot": name, "limit": limit.units, "holders": found})
 
 
 # --- agents -------------------------------------------------------------------------------------

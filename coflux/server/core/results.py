@@ -7,7 +7,7 @@ Belongs here: recording a result and its successor. Does not belong here: whethe
 from __future__ import annotations
 
 from coflux.model import Result
-from coflux.server.core import retries
+from coflux.server.core import retries, slots
 from coflux.server.core.agenda import Waiter
 from coflux.server.core.changes import (
     Depended,
@@ -65,7 +65,7 @@ def end(
     turn.record(
         ResultRecorded(execution.id, result, turn.now, successor, process, by, reason, frees)
     )
-    turn.agenda.stirred[execution.environment] = None
+    _stir(turn, execution)
     turn.ended.append(execution)
     if execution.process is Process.GONE:
         wake_next(turn, execution)
@@ -108,7 +108,7 @@ def relink(turn: Turn, execution: Execution) -> Execution:
     attempt = ExecutionCreated(
         execution.step.next_id(), execution.environment, "relink", turn.now, turn.now,
         predecessor=execution.id, retries_used=execution.retries_used,
-        code=execution.required_code, reuse=execution.reuse,
+        code=execution.required_code, reuse=execution.reuse, suspensions=execution.suspensions,
     )  # fmt: skip
     following = create(turn, attempt)
     turn.record(LinkSucceeded(execution.id, attempt.execution, turn.now))
@@ -123,8 +123,22 @@ def process_died(turn: Turn, event: ProcessDied) -> None:
     if execution.process is not Process.STOPPING:
         return
     turn.record(ProcessEnded(execution.id, turn.now))
-    turn.agenda.stirred[execution.environment] = None
+    _stir(turn, execution)
     wake_next(turn, execution)
+
+
+def give_back(turn: Turn, execution: Execution) -> None:
+    """The process of an ended execution is dead, because its session is over."""
+    _stir(turn, execution)
+    wake_next(turn, execution)
+
+
+def _stir(turn: Turn, execution: Execution) -> None:
+    """Something may be assignable now that its slots are free."""
+    turn.agenda.stirred[execution.environment] = None
+    named = execution.step.submission.options.slots
+    if named:
+        slots.stir(turn, named, execution.environment)
 
 
 def depend(turn: Turn, event: DependenciesReported) -> None:

@@ -20,7 +20,7 @@ def after(turn: Turn, execution: Execution, result: Result) -> ExecutionCreated 
     return ExecutionCreated(
         execution.step.next_id(), execution.environment, "retry", turn.now + delay, turn.now,
         predecessor=execution.id, retries_used=execution.retries_used + 1,
-        code=execution.required_code, reuse=execution.reuse,
+        code=execution.required_code, reuse=execution.reuse, suspensions=execution.suspensions,
     )  # fmt: skip
 
 
@@ -37,8 +37,7 @@ def delay_before(execution: Execution, result: Result, source: Source) -> int | 
 
 def _sense_again(turn: Turn, execution: Execution) -> ExecutionCreated:
     """A failed sensor goes on after a back-off that a new checkpoint resets (RC-4)."""
-    has_progressed = any(writer is execution for writer, _ in execution.step.checkpoints)
-    failures = 0 if has_progressed else execution.retries_used
+    failures = 0 if execution.has_checkpoint else execution.retries_used
     low, high = turn.limits.sensor_spacing_ms, turn.limits.sensor_backoff_ms
     # The shift is bounded: a sensor may fail for years.
     delay = min(low << min(failures, 20), high)

@@ -7,12 +7,22 @@ Belongs here: what happens to queued executions. Does not belong here: how a loo
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 
-from coflux.model import Requires, Spawned, Value, execution_id
-from coflux.server.core import caching, cancellation, gates, results, waiting
-from coflux.server.core.agenda import LaneKey, Waiter
+from coflux.model import Requires, Spawned, execution_id
+from coflux.server.core import (
+    caching,
+    cancellation,
+    caps,
+    gates,
+    results,
+    sending,
+    slots,
+    timeouts,
+    waiting,
+)
+from coflux.server.core.agenda import Head, LaneKey, Waiter
 from coflux.server.core.changes import Assigned, RunCreated, StepCreated
-from coflux.server.core.effects import Execute
 from coflux.server.core.entities import Execution, Session
 from coflux.server.core.state import State
 from coflux.server.core.statuses import Status
@@ -72,6 +82,7 @@ def assign(turn: Turn) -> None:
             waiting.resume(turn, session)
         if turn.state.is_active(environment):
             _assign_needed(turn, sessions)
+            _assign_lent(turn, environment, sessions)
             while any(s.is_free for s in sessions) and _assign_best(turn, environment, sessions):
                 pass
 
@@ -113,7 +124,7 @@ def lane_key(execution: Execution) -> LaneKey:
     tags = tuple(sorted(effective_requires(execution).items()))
     return LaneKey(
         execution.environment, submission.repository, submission.target, submission.type, tags,
-        execution.required_code,
+        execution.required_code, tuple(sorted((submission.options.slots or {}).items())),
     )  # fmt: skip
 
 
@@ -159,10 +170,13 @@ def _proceed(turn: Turn, execution: Execution) -> None:
     earlier = gates.stopping(turn.state, execution)
     if earlier is not None:  # ST-5: not before the old process is dead
         turn.agenda.behind.setdefault(earlier.id, {})[execution.id] = None
+    elif caps.of(turn.state, execution) is not None:
+        caps.keep(turn, execution)
     elif execution.step.submission.type != "task" and execution.step.parent is not None:
         _spawn(turn, execution)
     else:
         turn.agenda.enqueue(execution, lane_key(execution), priority_of(execution))
+        timeouts.watch_ready(turn, execution)
 
 
 def _spawn(turn: Turn, execution: Execution) -> None:
@@ -184,16 +198,38 @@ def _spawn(turn: Turn, execution: Execution) -> None:
 
 
 def _assign_best(turn: Turn, environment: str, sessions: list[Session]) -> bool:
-    best = None
+    """Assign the first in order that a session and its slots are free for."""
+    lacked: dict[str, None] = {}
+    for _, id, session in sorted(_fronts(turn, environment, sessions), key=lambda f: f[:2]):
+        execution = turn.state.executions[id]
+        named = slots.units_of(execution)
+        lacking = slots.lacking(turn.state, execution, turn.now) if named else []
+        if not lacking and not (lacked and any(name in lacked for name in named)):
+            _give(turn, execution, session)
+            return True
+        # One that needs more units than are free is not overtaken for ever by those with less.
+        lacked.update(dict.fromkeys(lacking))
+        for name in lacking:
+            _wait_for_rate(turn, name, environment)
+    return False
+
+
+def _fronts(
+    turn: Turn, environment: str, sessions: list[Session]
+) -> Iterator[tuple[Head, str, Session]]:
+    """The first of each lane that has a free session."""
     for lane in list(turn.agenda.lanes.get(environment, {}).values()):
-        session = _least_loaded(_eligible(turn, lane.key, sessions))
+        session = _least_loaded(turn.state, _eligible(turn, lane.key, sessions))
         front = turn.agenda.front(lane) if session is not None else None
-        if front is not None and session is not None and (best is None or front[0] < best[0]):
-            best = (*front, session)
-    if best is None:
-        return False
-    _give(turn, turn.state.executions[best[1]], best[2])
-    return True
+        if front is not None and session is not None:
+            yield (*front, session)
+
+
+def _wait_for_rate(turn: Turn, name: str, environment: str) -> None:
+    at = slots.next_free(turn.state, name, environment, turn.now)
+    if at > turn.now and turn.agenda.next_free.get((environment, name)) != at:
+        turn.agenda.next_free[environment, name] = at
+        turn.agenda.at(at, "slot", environment)
 
 
 def _eligible(turn: Turn, key: LaneKey, sessions: list[Session]) -> list[Session]:
@@ -205,56 +241,53 @@ def _eligible(turn: Turn, key: LaneKey, sessions: list[Session]) -> list[Session
     return known
 
 
-def _least_loaded(sessions: list[Session]) -> Session | None:
-    free = [s for s in sessions if s.is_free and not s.draining]
+def _least_loaded(state: State, sessions: list[Session]) -> Session | None:
+    free = [
+        s
+        for s in sessions
+        if s.is_free and not s.draining and not caps.is_crowded_with_waiting(state, s)
+    ]
     return min(free, key=lambda s: (s.used / s.concurrency, s.id), default=None)
 
 
 def _give(turn: Turn, execution: Execution, session: Session) -> None:
+    if execution.step.submission.options.slots:
+        slots.borrow(turn, execution)
     turn.agenda.take(execution, turn.now)
     submission = execution.step.submission
     hosted = session.targets.get((submission.repository, submission.target))
     code = hosted.code if hosted is not None else None
     turn.record(Assigned(execution.id, session.id, turn.now, code))
     turn.agenda.at(turn.now + turn.limits.acknowledge_ms, "attempt", execution.id)
-    turn.send(execute(turn.state, execution))
-
-
-def execute(state: State, execution: Execution) -> Execute:
-    """What an agent is told to run."""
-    submission = execution.step.submission
-    saved = checkpoint(state, execution)
-    session = state.sessions[execution.assigned_to or ""]
-    definition = session.targets.get((submission.repository, submission.target))
-    return Execute(
-        session.id, execution.id, submission.repository, submission.target, submission.type,
-        submission.arguments if saved is None else saved, submission.options.timeout_ms,
-        definition.pickle if definition else None, saved is not None,
-    )  # fmt: skip
-
-
-def checkpoint(state: State, execution: Execution) -> dict[str, Value] | None:
-    """The newest checkpoint its environment or an ancestor wrote (RC-5)."""
-    if not execution.step.checkpoints:
-        return None
-    line = state.lineage(execution.environment)
-    visible = [
-        (e.attempt, n, arguments)
-        for n, (e, arguments) in enumerate(execution.step.checkpoints)
-        if e.environment in line
-    ]
-    return dict(max(visible, key=lambda v: v[:2])[2]) if visible else None
+    turn.send(sending.execute(turn.state, execution))
 
 
 def _assign_needed(turn: Turn, sessions: list[Session]) -> None:
-    """A draining session still gets what its own executions wait for (SC-10)."""
+    """A draining session, or one full of waiting ones, still gets what those wait for (SC-10)."""
     for session in sessions:
-        if not session.draining or not session.blocked:
+        is_closed = session.draining or caps.is_crowded_with_waiting(turn.state, session)
+        if not is_closed or not session.blocked:
             continue
         for id in _needed(turn.state, session):
             key = turn.agenda.ready.get(id)
             if key is not None and session.is_free and session in _eligible(turn, key, sessions):
-                _give(turn, turn.state.executions[id], session)
+                execution = turn.state.executions[id]
+                if not slots.lacking(turn.state, execution, turn.now):
+                    _give(turn, execution, session)
+
+
+def _assign_lent(turn: Turn, environment: str, sessions: list[Session]) -> None:
+    """Those that a holder of a slot waits for take its units, past all others (SC-7)."""
+    lanes = turn.agenda.lanes.get(environment, {})
+    for name in dict.fromkeys(name for key in lanes for name, _ in key.slots):
+        for id in slots.awaited_by_holders(turn.state, name, environment):
+            key = turn.agenda.ready.get(id)
+            if key is None or name not in dict(key.slots):
+                continue
+            execution = turn.state.executions[id]
+            session = _least_loaded(turn.state, _eligible(turn, key, sessions))
+            if session is not None and not slots.lacking(turn.state, execution, turn.now):
+                _give(turn, execution, session)
 
 
 def _needed(state: State, session: Session) -> list[str]:

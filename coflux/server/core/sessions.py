@@ -7,7 +7,7 @@ gets an execution (`scheduling`).
 from __future__ import annotations
 
 from coflux.model import Abandoned
-from coflux.server.core import results, scheduling
+from coflux.server.core import results, sending
 from coflux.server.core.changes import (
     Acknowledged,
     Announced,
@@ -78,7 +78,7 @@ def disconnected(turn: Turn, event: SessionDisconnected) -> None:
     session = turn.state.sessions.get(event.session)
     if session is None or session.connection != event.connection:
         return
-    lost_at = turn.now + turn.limits.reconnect_ms
+    lost_at = turn.now + turn.state.setting(session.environment, "reconnect_ms")
     turn.record(Connected(session.id, None, lost_at))
     turn.agenda.at(lost_at, "session", session.id)
 
@@ -117,7 +117,7 @@ def end(turn: Turn, session: Session, reason: str) -> None:
         if execution.result is None:
             results.fail(turn, execution, Abandoned(reason))
         else:
-            results.wake_next(turn, execution)
+            results.give_back(turn, execution)
 
 
 def expired(turn: Turn, id: str) -> None:
@@ -190,5 +190,5 @@ def _miss(turn: Turn, session: Session, execution: Execution, is_other_process: 
         # The one before may have started it and not lived to say so (SE-2).
         results.fail(turn, execution, Abandoned("the agent was started anew"))
     else:
-        turn.send(scheduling.execute(turn.state, execution))  # T8
+        turn.send(sending.execute(turn.state, execution))  # T8
         turn.agenda.at(turn.now + turn.limits.acknowledge_ms, "attempt", execution.id)

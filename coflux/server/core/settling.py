@@ -7,7 +7,7 @@ belong here: what it then does.
 from __future__ import annotations
 
 from coflux.model import Cached, Deferred, Returned
-from coflux.server.core import deferral, links, scheduling, waiting
+from coflux.server.core import caps, deferral, links, scheduling, waiting
 from coflux.server.core.agenda import Waiter
 from coflux.server.core.changes import RunFinished
 from coflux.server.core.entities import Execution, Run
@@ -52,6 +52,9 @@ def finish(turn: Turn, run: Run) -> None:
         if end is not None and end.result is None:
             turn.agenda.watch(end_id, Waiter("run", run.id, 0, id))
             return
+    if run.held is not None:  # there is nothing left to hold
+        caps.release(turn, run)
+    turn.agenda.held_requests.pop(run.id, None)
     turn.record(RunFinished(run.id, turn.state.run_status(run), turn.now))
 
 

@@ -8,6 +8,7 @@ to find the next thing to do (that is `agenda`).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -21,16 +22,20 @@ from coflux.server.core.entities import (
     Execution,
     Run,
     Session,
+    SlotLimit,
     Step,
     Wait,
     attempts,
 )
+from coflux.server.core.limits import Limits
 from coflux.server.core.statuses import Process, Trigger, next_status
 
 #: Newest entries of a namespace that a miss is compared with (CA-12).
 NEAREST = 100
 #: Values with one key and environment that are kept as candidates.
 CANDIDATES = 32
+#: Assignments that are remembered for each slot; no rate is higher.
+USES = 10_000
 
 
 class State:
@@ -56,6 +61,14 @@ class State:
         #: Memoised steps by the unresolved executions that their arguments lead to.
         self.memo_ends: dict[str, dict[str, Step]] = {}
         self.order = 0
+        #: What holds where an environment has set nothing of its own.
+        self.defaults = Limits()
+        #: Named slots by (environment or None for the project, name).
+        self.slots: dict[tuple[str | None, str], SlotLimit] = {}
+        #: Executions by the slots they name, whose process may be alive.
+        self.holders: dict[str, dict[str, Execution]] = {}
+        #: (at, environment) of the newest assignments that named a slot.
+        self.uses: dict[str, deque[tuple[int, str]]] = {}
 
     # --- lookups -------------------------------------------------------------------------------
 
@@ -74,6 +87,11 @@ class State:
             line.append(id)
             id = self.environments[id].base
         return line
+
+    def setting(self, environment: str, name: str) -> int:
+        """A limit as it is in an environment."""
+        own = self.environments[environment].settings.get(name)
+        return int(getattr(self.defaults, name)) if own is None else own
 
     def is_active(self, environment: str) -> bool:
         """Whether work may start there."""
@@ -211,6 +229,17 @@ class State:
         if x.definitions is not None:
             manifests[x.repository] = {d.name: d for d in x.definitions}
 
+    def _setting(self, x: c.SettingSet) -> None:
+        settings = self.environments[x.environment].settings
+        settings.pop(x.name, None)
+        if x.value is not None:
+            settings[x.name] = x.value
+
+    def _slot(self, x: c.SlotSet) -> None:
+        self.slots.pop((x.environment, x.name), None)
+        if x.limit is not None:
+            self.slots[x.environment, x.name] = x.limit
+
     def _forgotten(self, x: c.CacheForgotten) -> None:
         for execution in x.executions:
             self.forgotten[execution] = None
@@ -245,6 +274,7 @@ class State:
     def _session_ended(self, x: c.SessionEnded) -> None:
         session = self.sessions.pop(x.session, None)
         for execution in session.held.values() if session else ():
+            self._give_back(execution)
             if execution.result is not None:
                 self._bury(execution)
 
@@ -263,6 +293,8 @@ class State:
         run = self.runs[x.run]
         step = Step(run, x.step, x.submission, x.parent)
         step.created_at = x.at
+        above = self.executions.get(x.parent or run.parent or "")
+        step.depth = above.step.depth + 1 if above is not None else 0
         step.memo_key, step.arguments_note = x.memo_key, x.memo_note
         run.steps[x.step] = step
         if x.memo_key is not None:
@@ -340,6 +372,7 @@ class State:
         execution.predecessor, execution.retries_used = x.predecessor, x.retries_used
         execution.gate, execution.gate_first = x.gate, x.gate_first
         execution.gate_cancel = x.gate_cancel
+        execution.suspensions, execution.burst = x.suspensions, x.burst
         execution.required_code, execution.reuse = x.code, x.reuse
 
     def _cache(self, x: c.CacheChecked) -> None:
@@ -395,6 +428,22 @@ class State:
         if session is not None:
             session.held[x.execution] = execution
             session.unacknowledged[x.execution] = None
+        for name in execution.step.submission.options.slots or ():
+            self.note_use(name, x.at, execution.environment)
+            if session is not None:
+                self.holders.setdefault(name, {})[x.execution] = execution
+
+    def note_use(self, name: str, at: int, environment: str) -> None:
+        """An execution that names the slot was assigned (SC-8)."""
+        self.uses.setdefault(name, deque(maxlen=USES)).append((at, environment))
+
+    def _give_back(self, execution: Execution) -> None:
+        """Its process is dead, and with it all that it held of named slots."""
+        for name in execution.step.submission.options.slots or ():
+            found = self.holders.get(name, {})
+            found.pop(execution.id, None)
+            if not found:
+                self.holders.pop(name, None)
 
     def _started(self, x: c.Started) -> None:
         execution = self.executions[x.execution]
@@ -447,6 +496,8 @@ class State:
 
     def _release(self, execution: Execution, frees: bool) -> None:
         """Give back what it held of its session; a process being stopped keeps the slot (ST-5)."""
+        if execution.process is not Process.STOPPING:
+            self._give_back(execution)
         session = self.sessions.get(execution.assigned_to or "")
         if session is None:
             return
@@ -502,9 +553,15 @@ class State:
 
     def _checkpoint(self, x: c.CheckpointSaved) -> None:
         execution = self.executions[x.execution]
-        execution.step.checkpoints.append((execution, x.arguments))
+        newest = execution.step.checkpoints.get(execution.environment)
+        if newest is None or newest[0] <= execution.attempt:
+            execution.step.checkpoints[execution.environment] = (execution.attempt, x.arguments)
+        execution.has_checkpoint = True
         if x.request is not None:
             execution.checkpoint_keys[x.request] = None
+
+    def _held(self, x: c.RunHeld) -> None:
+        self.runs[x.run].held = (x.setting, x.value) if x.setting is not None else None
 
     def _finished(self, x: c.RunFinished) -> None:
         self.runs[x.run].status = x.status
@@ -533,6 +590,8 @@ def _is_settled(end: Execution | None) -> bool:
 _APPLY: dict[type[c.Change], Callable[[State, Any], None]] = {
     c.EnvironmentSet: State._environment,
     c.ManifestSet: State._manifest,
+    c.SettingSet: State._setting,
+    c.SlotSet: State._slot,
     c.CacheForgotten: State._forgotten,
     c.SessionOpened: State._session,
     c.IncarnationSet: State._incarnation,
@@ -558,5 +617,6 @@ _APPLY: dict[type[c.Change], Callable[[State, Any], None]] = {
     c.ProcessEnded: State._process,
     c.AssetRecorded: State._asset,
     c.CheckpointSaved: State._checkpoint,
+    c.RunHeld: State._held,
     c.RunFinished: State._finished,
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 
 from coflux.model import Definition, Group, Submission
-from coflux.server.core import deferral, memo, waiting
+from coflux.server.core import caps, deferral, memo, waiting
 from coflux.server.core.changes import (
     ChildJoined,
     GroupNamed,
@@ -64,6 +64,10 @@ def steps_requested(turn: Turn, event: StepsRequested) -> None:
         if not _is_small_enough(turn, event) or not all(
             _is_sound(turn, event.to, s) for s in event.submissions
         ):
+            return
+        cap = caps.passed_by(turn, parent, len(event.submissions))
+        if cap is not None:
+            caps.hold(turn, event, parent, cap)
             return
         for index, submission in enumerate(event.submissions):
             _call(turn, parent, submission, (event.to.key, index))

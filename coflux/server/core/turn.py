@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
-from coflux.model import Record
 from coflux.server.core.agenda import Agenda
 from coflux.server.core.changes import Change
 from coflux.server.core.effects import Effect, Refuse
 from coflux.server.core.entities import Execution
 from coflux.server.core.events import Requester
+from coflux.server.core.limits import Limits as Limits
 from coflux.server.core.state import State
 
 
@@ -25,25 +25,6 @@ class Source(Protocol):
 
     def uniform(self, low: float, high: float) -> float:
         """A number in [low, high]."""
-
-
-class Limits(Record):
-    """Times in ms, and caps: section 32, with what settings changed."""
-
-    reconnect_ms: int = 30_000
-    first_connection_ms: int = 600_000
-    acknowledge_ms: int = 15_000
-    start_ms: int = 300_000
-    slack_ms: int = 15_000
-    sensor_spacing_ms: int = 5_000
-    sensor_backoff_ms: int = 300_000
-    parameters: int = 64
-    name: int = 100
-    environment_name: int = 100
-    environment_segments: int = 8
-    base_depth: int = 64
-    batch: int = 1_000
-    idempotency_ms: int = 24 * 3600 * 1000
 
 
 class Turn:

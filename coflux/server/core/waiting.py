@@ -7,7 +7,7 @@ resolved (`settling`), gates of queued executions (`scheduling`).
 from __future__ import annotations
 
 from coflux.model import Returned, Suspended
-from coflux.server.core import cancellation, circles, results
+from coflux.server.core import cancellation, caps, circles, results, slots
 from coflux.server.core.agenda import Waiter
 from coflux.server.core.changes import Blocked, Depended, ExecutionCreated, Unblocked
 from coflux.server.core.effects import Answer, Expire, Outcome
@@ -99,10 +99,13 @@ def expired(turn: Turn, execution: Execution, key: int) -> None:
 
 def resume(turn: Turn, session: Session) -> None:
     """Give answers whose executions have a slot again, before any new assignment (T10)."""
-    while session.resuming and session.is_free:
-        execution = turn.state.executions[next(iter(session.resuming))]
-        del session.resuming[execution.id]
-        _release(turn, execution)
+    for id in list(session.resuming):
+        execution = turn.state.executions[id]
+        if not session.is_free:
+            return
+        if id in session.resuming and slots.has_all_back(turn, execution):
+            del session.resuming[id]
+            _release(turn, execution)
 
 
 def suspension_requested(turn: Turn, event: SuspensionRequested) -> None:
@@ -117,11 +120,12 @@ def suspend(
     cancel_remaining: bool = False,
 ) -> None:  # fmt: skip
     """End the attempt; the next goes on when due and when what it waits for is resolved (T15)."""
+    suspensions, burst = caps.count_suspension(turn, execution)
     attempt = ExecutionCreated(
         execution.step.next_id(), execution.environment, "resume", due_at, turn.now,
         predecessor=execution.id, retries_used=execution.retries_used, gate=gate,
         gate_first=first, gate_cancel=cancel_remaining, code=execution.required_code,
-        reuse=execution.reuse,
+        reuse=execution.reuse, suspensions=suspensions, burst=burst,
     )  # fmt: skip
     results.stop(turn, execution, Suspended(), successor=attempt.execution, now=True)
     results.create(turn, attempt)
@@ -207,6 +211,30 @@ def _block(turn: Turn, execution: Execution, wait: Wait) -> None:
     if execution.status is not Status.WAITING:
         turn.record(Blocked(execution.id, turn.now))
         turn.agenda.stirred[execution.environment] = None
+        session = turn.state.sessions.get(execution.assigned_to or "")
+        if session is not None:
+            _relieve(turn, session)
+
+
+def _relieve(turn: Turn, session: Session) -> None:
+    """At the cap of waiting processes those that may suspend do so early (WA-10)."""
+    while caps.is_crowded_with_waiting(turn.state, session):
+        found = [
+            (wait.deadline or 0, execution.order, execution, wait)
+            for execution in session.blocked.values()
+            if (wait := _suspendable(execution)) is not None
+        ]
+        if not found:
+            return
+        _, _, execution, wait = min(found, key=lambda each: each[:2])
+        _suspend_for(turn, execution, wait)
+
+
+def _suspendable(execution: Execution) -> Wait | None:
+    """The wait that an execution would suspend for, when no other keeps its process."""
+    waits = [wait for wait in execution.waits.values() if not wait.is_done]
+    is_inside = waits and all(wait.suspend for wait in waits) and len(waits) == len(execution.waits)
+    return waits[0] if is_inside else None
 
 
 def _complete(turn: Turn, execution: Execution, wait: Wait) -> None:
