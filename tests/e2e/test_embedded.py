@@ -172,6 +172,22 @@ def test_ctrl_c_ends_the_run_and_all_processes(
     assert alive == []
 
 
+def test_a_run_whose_agent_dies_ends_and_says_so(
+    flow: Path, surroundings: dict[str, str], spawn: Spawn
+) -> None:
+    process = spawn("run", "flow.py:endless", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert process.stdout is not None
+    assert "flow/endless" in process.stdout.readline()
+    family = wait_for_family(process, 4)
+    agent = next(each for each in family if "agent" in each.cmdline())
+    agent.kill()
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "the agent ended" in out
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert alive == []
+
+
 def test_a_killed_command_leaves_no_process_behind(
     flow: Path, surroundings: dict[str, str], spawn: Spawn
 ) -> None:
