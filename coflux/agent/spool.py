@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import struct
+import time
 from pathlib import Path
 
 import msgspec
@@ -31,6 +32,9 @@ class Ticket(Record):
     environment: str = ""
 
 
+#: How long the file of a dead agent is kept, in seconds: longer than any reconnection window.
+_KEPT_S = 24 * 3600
+
 _LENGTH = struct.Struct("<I")
 
 
@@ -51,9 +55,13 @@ class Spool:
     @classmethod
     def create(cls, folder: Path, ticket: Ticket) -> Spool:
         """Begin a file for a new session."""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _tidy(folder.parent)
         path = folder / f"{ticket.session}.session"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = _create(path)
+        except FileNotFoundError:
+            # Another agent found the folder empty, and removed it, in between.
+            descriptor = _create(path)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         spool = cls(path, descriptor, ticket, [])
         spool.reset()
@@ -106,12 +114,43 @@ class Spool:
         """The session is over."""
         self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
+        _remove_empty(self._path.parent)
 
 
 def folder_for(host: str, project: str, environment: str) -> Path:
     """Where the sessions with this server, project and environment are kept."""
     name = hashlib.sha256(f"{host}\n{project}\n{environment}".encode()).hexdigest()[:32]
     return Path(platformdirs.user_state_dir("coflux")) / "agents" / name
+
+
+def _create(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what agents left behind whose sessions are lost by now."""
+    if not folder.is_dir():
+        return
+    for path in folder.glob("*/*.session"):
+        if time.time() - _changed_at(path) < _KEPT_S:
+            continue
+        try:
+            with path.open("rb") as file:
+                # Held by whoever is alive, however old the file is.
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+        except OSError:
+            continue
+        _remove_empty(path.parent)
+
+
+def _remove_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        # Another agent's file is in it.
+        return
 
 
 def _changed_at(path: Path) -> float:
