@@ -9,9 +9,11 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import importlib.util
-import inspect
+import io
 import linecache
 import sys
+import types
+from collections import ChainMap
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,9 +41,8 @@ class Header(Record):
     options: Options
     #: Installed distributions that the function's module uses, as `name==version`.
     packages: tuple[str, ...] = ()
-    file: str = ""
-    #: Source of the file or cell, for tracebacks.
-    source: str = ""
+    #: Sources of the files and cells that the code comes from, for tracebacks.
+    sources: dict[str, str] = {}
 
 
 def dump(target: Target[Any, Any], packages: tuple[str, ...] = ()) -> bytes:
@@ -50,6 +51,14 @@ def dump(target: Target[Any, Any], packages: tuple[str, ...] = ()) -> bytes:
     Raises `NotSerialisable`, naming the global that cannot be pickled.
     """
     function = target.__wrapped__
+    output = io.BytesIO()
+    pickler = _Pickler(output)
+    try:
+        pickler.dump((function, target.when))
+    except Exception as error:
+        raise NotSerialisable(
+            f"{target.name} cannot be sent to other processes: {_culprit(function, error)}"
+        ) from error
     header = Header(
         python=python_version(),
         bytecode=importlib.util.MAGIC_NUMBER,
@@ -58,17 +67,10 @@ def dump(target: Target[Any, Any], packages: tuple[str, ...] = ()) -> bytes:
         type=target.type,
         options=target.options,
         packages=packages,
-        file=function.__code__.co_filename if hasattr(function, "__code__") else "",
-        source=_source(function),
+        sources={file: source for file in sorted(pickler.files) if (source := _source(file))},
     )
     head = msgspec.msgpack.encode(header)
-    try:
-        body: bytes = cloudpickle.dumps((function, target.when))
-    except Exception as error:
-        raise NotSerialisable(
-            f"{target.name} cannot be sent to other processes: {_culprit(function, error)}"
-        ) from error
-    return _MAGIC + len(head).to_bytes(4, "big") + head + body
+    return _MAGIC + len(head).to_bytes(4, "big") + head + output.getvalue()
 
 
 def load(data: bytes) -> Target[Any, Any]:
@@ -83,9 +85,10 @@ def load(data: bytes) -> Target[Any, Any]:
             f"{header.repository}/{header.name} was pickled by Python {header.python} and cannot"
             f" be read by {python_version()}; start an agent with that version"
         )
-    if header.source and header.file not in linecache.cache:
-        lines = header.source.splitlines(keepends=True)
-        linecache.cache[header.file] = (len(header.source), None, lines, header.file)
+    for file, source in header.sources.items():
+        if file not in linecache.cache:
+            lines = source.splitlines(keepends=True)
+            linecache.cache[file] = (len(source), None, lines, file)
     try:
         function, when = cloudpickle.loads(data[end:])
     except ImportError as error:
@@ -127,12 +130,35 @@ class _Nothing:
     co_names: tuple[str, ...] = ()
 
 
-def _source(function: Any) -> str:
-    try:
-        lines, _ = inspect.findsource(function)
-    except (OSError, TypeError):
-        return ""
-    return "".join(lines)
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """As cloudpickle's, which forgets where code comes from: tracebacks would show no line."""
+
+    def __init__(self, output: io.BytesIO) -> None:
+        #: Files of the code that was pickled by value.
+        self.files: set[str] = set()
+        table: Any = cloudpickle.Pickler.dispatch_table
+        reduce = table[types.CodeType]
+
+        def reduce_code(code: types.CodeType) -> tuple[Any, ...]:
+            self.files.add(code.co_filename)
+            make, arguments = reduce(code)
+            named = (code.co_filename if each == _NOWHERE else each for each in arguments)
+            return make, tuple(named)
+
+        # Looked at once, when the pickler is initialised.
+        self.dispatch_table = ChainMap({types.CodeType: reduce_code}, table)
+        super().__init__(output)
+
+
+#: The file name that cloudpickle writes instead.
+_NOWHERE = "<dynamic-code>"
+#: Longer sources are left out.
+_SOURCE_LIMIT = 256 * 1024
+
+
+def _source(file: str) -> str:
+    source = "".join(linecache.getlines(file))
+    return source if len(source) <= _SOURCE_LIMIT else ""
 
 
 def _culprit(function: Any, error: Exception) -> str:

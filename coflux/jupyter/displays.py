@@ -18,6 +18,7 @@ from coflux.handles import Asset
 from coflux.jupyter import picture
 from coflux.jupyter.notebook import Notebook
 from coflux.jupyter.outputs import publish
+from coflux.jupyter.tracebacks import cell_name
 
 #: Steps listed under a still picture.
 _LISTED = 50
@@ -225,7 +226,8 @@ class StepView:
 def _remote_traceback(error: dict[str, Any]) -> str:
     lines = []
     for frame in error.get("frames") or []:
-        lines.append(f"{frame['file']}, line {frame['line']}, in {frame['function']}")
+        place = cell_name(str(frame["file"]))
+        lines.append(f"{place}, line {frame['line']}, in {frame['function']}")
         if frame.get("source"):
             lines.append(f"    {frame['source']}")
     kind = str(error.get("type", "")).removeprefix("builtins.")

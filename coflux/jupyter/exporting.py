@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 import inspect
+import symtable
 import sys
 import textwrap
 import types
@@ -116,13 +117,23 @@ def _source(name: str, value: Any) -> str:
 
 
 def _mentioned(source: str) -> Iterator[str]:
-    """Names that a definition uses, decorators, defaults and annotations included, in order."""
+    """Globals that a definition uses, decorators, defaults and annotations included, in order."""
+    used = set(_globals(symtable.symtable(source, "<cell>", "exec")))
     found = [
         (node.lineno, node.col_offset, node.id)
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
     ]
-    yield from dict.fromkeys(name for _, _, name in sorted(found))
+    yield from dict.fromkeys(name for _, _, name in sorted(found) if name in used)
+
+
+def _globals(table: symtable.SymbolTable) -> Iterator[str]:
+    is_top = table.get_type() == "module"
+    for symbol in table.get_symbols():
+        if symbol.is_referenced() and (symbol.is_global() or is_top):
+            yield symbol.get_name()
+    for child in table.get_children():
+        yield from _globals(child)
 
 
 def _is_of_notebook(value: Any) -> bool:

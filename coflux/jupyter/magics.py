@@ -46,14 +46,27 @@ class CofluxMagics(Magics):
         raise failure
 
     def _invoke(self, line: str) -> Any:
-        words = _words(line)
+        words = self._words(line)
         if not words:
             words = ["--help"]
         context = Context(self.notebook, self.shell)
         try:
-            return coflux.main(words, prog_name="%coflux", standalone_mode=False, obj=context)
+            found = coflux.main(words, prog_name="%coflux", standalone_mode=False, obj=context)
         except click.exceptions.Exit:
             return None
+        # The exit code of `--help`; commands themselves return no numbers.
+        return None if isinstance(found, int) else found
+
+    def _words(self, line: str) -> list[str]:
+        command, _, rest = line.strip().partition(" ")
+        if command in _WITH_EXPRESSIONS:
+            return [command, *split(rest)]
+        shell: Any = self.shell
+        try:
+            # As in other magics: `%coflux show {run.id}:2`.
+            return shlex.split(shell.var_expand(line))
+        except ValueError as error:
+            raise InvalidRequest(f"{error} in {line!r}") from None
 
     def after_cell(self, result: Any) -> None:
         """Tell the agent what the cell has changed. Never raises."""
@@ -62,16 +75,6 @@ class CofluxMagics(Magics):
                 warn(note)
         except Exception as error:  # noqa: BLE001 - it would be printed under the user's cell
             warn(f"{type(error).__name__}: {error}")
-
-
-def _words(line: str) -> list[str]:
-    command, _, rest = line.strip().partition(" ")
-    if command in _WITH_EXPRESSIONS:
-        return [command, *split(rest)]
-    try:
-        return shlex.split(line)
-    except ValueError as error:
-        raise InvalidRequest(f"{error} in {line!r}") from None
 
 
 _loaded: dict[int, CofluxMagics] = {}

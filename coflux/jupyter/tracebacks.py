@@ -118,4 +118,5 @@ def cell_name(file: str) -> str:
     named = describe(file) if describe is not None else None
     if named:
         return " ".join(str(part) for part in named)
-    return f"File {file}"
+    # Of another kernel: its cells have files in a temporary folder.
+    return "A cell of another kernel" if "/ipykernel_" in file else f"File {file}"

@@ -77,7 +77,7 @@ def _widget_class() -> Any:
         environment = traitlets.Unicode(None, allow_none=True).tag(sync=True)
         server = traitlets.Dict().tag(sync=True)
         #: A copy to show where no server can be asked.
-        saved = traitlets.Dict(None, allow_none=True).tag(sync=True)
+        saved = traitlets.Dict(default_value=None, allow_none=True).tag(sync=True)
 
         def show(self, view: RunView) -> None:
             """The kernel has seen the run change; the browser sees so itself."""
