@@ -169,4 +169,4 @@ def _skip_ours(error: BaseException) -> Any:
         if file != __file__ and "importlib" not in file:
             return step
         step = step.tb_next
-    return error.__traceback__
+    return None

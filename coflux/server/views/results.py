@@ -93,9 +93,9 @@ def _details(result: Result) -> dict[str, Any]:
 
 def _crash(result: Crashed) -> str:
     if result.out_of_memory:
-        how = "killed for memory"
+        how = "was killed for memory"
     elif result.signal is not None:
-        how = f"killed by signal {result.signal}"
+        how = f"was killed by signal {result.signal}"
     elif result.exit_code is not None:
         how = f"exited with code {result.exit_code}"
     else:
