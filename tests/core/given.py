@@ -281,6 +281,25 @@ class World:
         id = environment.id if environment is not None else name
         self.handle(e.EnvironmentStateRequested(self.caller(), id, state))
 
+    def set(self, environment: str = "default", **values: int | None) -> None:
+        """An admin sets limits of an environment."""
+        found = self.state.environment_named(environment)
+        self.handle(
+            e.SettingsRequested(self.caller(), found.id if found else environment, dict(values))
+        )
+
+    def slot(self, name: str, units: int | None = None, **fields: Any) -> None:
+        """An admin defines a named slot in `default`, unless told otherwise."""
+        place = fields.pop("environment", "default")
+        found = self.state.environment_named(place) if place is not None else None
+        id = found.id if found is not None else None
+        self.handle(e.SlotRequested(self.caller(), id, name, units, **fields))
+
+    def sleep(self, ms: int) -> None:
+        """The host sleeps for so long."""
+        self.now += ms
+        self.handle(e.HostSlept(ms))
+
     # --- agents -----------------------------------------------------------------------------------
 
     def agent(

@@ -7,7 +7,7 @@ Belongs here: what happens to queued executions. Does not belong here: how a loo
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+import operator
 
 from coflux.model import Requires, Spawned, execution_id
 from coflux.server.core import (
@@ -27,6 +27,8 @@ from coflux.server.core.entities import Execution, Session
 from coflux.server.core.state import State
 from coflux.server.core.statuses import Status
 from coflux.server.core.turn import Turn
+
+_RANK = operator.itemgetter(0, 1)
 
 
 def take_due(turn: Turn) -> None:
@@ -200,29 +202,34 @@ def _spawn(turn: Turn, execution: Execution) -> None:
 def _assign_best(turn: Turn, environment: str, sessions: list[Session]) -> bool:
     """Assign the first in order that a session and its slots are free for."""
     lacked: dict[str, None] = {}
-    for _, id, session in sorted(_fronts(turn, environment, sessions), key=lambda f: f[:2]):
+    fronts = _fronts(turn, environment, sessions)
+    if len(fronts) > 1:
+        fronts.sort(key=_RANK)
+    for _, id, session in fronts:
         execution = turn.state.executions[id]
-        named = slots.units_of(execution)
+        named = execution.step.submission.options.slots
         lacking = slots.lacking(turn.state, execution, turn.now) if named else []
-        if not lacking and not (lacked and any(name in lacked for name in named)):
+        if not lacking and not (named and any(name in lacked for name in named)):
             _give(turn, execution, session)
             return True
         # One that needs more units than are free is not overtaken for ever by those with less.
-        lacked.update(dict.fromkeys(lacking))
         for name in lacking:
+            lacked[name] = None
             _wait_for_rate(turn, name, environment)
     return False
 
 
 def _fronts(
     turn: Turn, environment: str, sessions: list[Session]
-) -> Iterator[tuple[Head, str, Session]]:
+) -> list[tuple[Head, str, Session]]:
     """The first of each lane that has a free session."""
+    found: list[tuple[Head, str, Session]] = []
     for lane in list(turn.agenda.lanes.get(environment, {}).values()):
         session = _least_loaded(turn.state, _eligible(turn, lane.key, sessions))
         front = turn.agenda.front(lane) if session is not None else None
         if front is not None and session is not None:
-            yield (*front, session)
+            found.append((front[0], front[1], session))
+    return found
 
 
 def _wait_for_rate(turn: Turn, name: str, environment: str) -> None:
@@ -258,7 +265,9 @@ def _give(turn: Turn, execution: Execution, session: Session) -> None:
     hosted = session.targets.get((submission.repository, submission.target))
     code = hosted.code if hosted is not None else None
     turn.record(Assigned(execution.id, session.id, turn.now, code))
-    turn.agenda.at(turn.now + turn.limits.acknowledge_ms, "attempt", execution.id)
+    limit = turn.state.setting(execution.environment, "start_ms")
+    first = min(turn.limits.acknowledge_ms, limit)
+    turn.agenda.at(turn.now + first, "attempt", execution.id)
     turn.send(sending.execute(turn.state, execution))
 
 
