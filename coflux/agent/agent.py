@@ -31,6 +31,9 @@ from coflux.errors import Refused
 
 _encode = msgspec.msgpack.Encoder().encode
 
+#: Longest pause before repositories whose import killed its process are imported again, in s.
+_LOAD_AGAIN_MAX_S = 60
+
 
 class Agent:
     """One agent process."""
@@ -45,6 +48,8 @@ class Agent:
         self._first_load = asyncio.Event()
         self._has_settings = asyncio.Event()
         self._newest = 0
+        #: How often in a row a generation was killed, or crashed, while it was loaded.
+        self._cuts = 0
         self._is_ready = False
         self._is_draining = False
         self._ended = asyncio.Event()
@@ -120,6 +125,13 @@ class Agent:
         """A generation's repositories have been imported."""
         if generation < self._newest:
             return
+        if loaded.is_cut_short:
+            self._load_later(generation)
+            if self._loaded is not None:
+                # What is hosted already can still be run.
+                return
+        else:
+            self._cuts = 0
         self._newest = generation
         self._loaded = loaded
         for repository in loaded.repositories:
@@ -141,6 +153,18 @@ class Agent:
     def _load_again(self) -> None:
         self._say("a file has changed; loading again")
         self._newest = self._pool.load()
+
+    def _load_later(self, generation: int) -> None:
+        delay = min(2**self._cuts, _LOAD_AGAIN_MAX_S)
+        self._cuts += 1
+        self._say(f"the repositories could not be loaded; trying again in {delay} s")
+
+        def load() -> None:
+            # Unless a newer one has been loaded, or is being.
+            if generation >= self._newest and not self._ended.is_set():
+                self._newest = self._pool.load()
+
+        asyncio.get_running_loop().call_later(delay, load)
 
     async def _get_ready(self, loaded: Loaded) -> None:
         await self._register(loaded)

@@ -78,6 +78,8 @@ class Loaded(Record, tag="loaded"):
     named: tuple[str, ...] = ()
     #: Files of the project that were imported.
     files: tuple[str, ...] = ()
+    #: The process that imported them was killed, or crashed, before it was done.
+    is_cut_short: bool = False
 
 
 class Forked(Record, tag="forked"):

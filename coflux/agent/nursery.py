@@ -21,6 +21,7 @@ from typing import Protocol
 from coflux.agent import control, lifeline, reaping, strays
 from coflux.agent.config import AgentConfig
 from coflux.agent.control import Exited, Forked, Loaded, Settings
+from coflux.agent.loader import repository_name
 from coflux.wire import Repository
 
 _RECEIVE = 256 * 1024
@@ -250,8 +251,9 @@ class Nursery:
         code = generation.process.returncode
         how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
         text = f"the process that imports the repositories {how} while importing"
-        names = self._config.repositories
-        return Loaded(tuple(Repository(name, failure=text) for name in names), named=names)
+        names = tuple(map(repository_name, self._config.repositories))
+        failed = tuple(Repository(name, failure=text) for name in names)
+        return Loaded(failed, named=names, is_cut_short=True)
 
     def _reap(self, pid: int, process: subprocess.Popen[bytes] | None) -> None:
         try:
@@ -271,11 +273,21 @@ class Nursery:
 
     def sweep(self, done: Callable[[], None]) -> None:
         """Kill what dead executors have left behind, and call `done` when nothing is left."""
-        mine = {each.process.pid for each in self._generations.values()} | set(self._own)
-        if self._strays.kill(mine):
+        if self._strays.kill(self._known):
             self._sweeps.append(done)
         else:
             done()
+
+    def _known(self) -> set[int]:
+        # An executor becomes our child at the moment its zygote dies, which may have told of it
+        # just before; nobody may take it for a stray.
+        for generation in list(self._generations.values()):
+            while self._has_news(generation):
+                self._on_news(generation)
+        known = set(self._own)
+        for generation in self._generations.values():
+            known |= {generation.process.pid, *generation.pids}
+        return known
 
     def close(self) -> None:
         """Let everything below the agent end."""
@@ -290,4 +302,4 @@ class Nursery:
         os.close(self._alive)
         for pid in self._own:
             reaping.kill_group(pid)
-        self._strays.kill(set())
+        self._strays.kill(set)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 #: In the environment of everything below a zygote; tells its descendants from other children.
@@ -28,10 +29,15 @@ class Strays:
         #: Killed, and not reaped yet: dead processes have no environment to know them by.
         self._doomed: set[int] = set()
 
-    def kill(self, known: set[int]) -> bool:
-        """Kill them all, except the children in `known`; True while some are still dying."""
+    def kill(self, known: Callable[[], set[int]]) -> bool:
+        """Kill them all, except the children that are known; True while some are still dying.
+
+        `known` is called after looking: what it says then covers all that was seen.
+        """
         while True:
-            found = [pid for pid in _children() if pid not in known and self._is_stray(pid)]
+            children = _children()
+            others = set(children) - known()
+            found = [pid for pid in children if pid in others and self._is_stray(pid)]
             if not found:
                 return False
             results = [self._kill_and_reap(pid) for pid in found]

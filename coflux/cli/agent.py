@@ -66,7 +66,7 @@ def agent(
         AgentConfig(
             host=settings.host,
             token=settings.token,
-            renew_token=lambda: Invocation(**call.flags).config.token,
+            renew_token=lambda: Invocation(**call.flags, as_json=False).config.token,
             project=settings.project,
             environment=settings.environment,
             repositories=repositories,

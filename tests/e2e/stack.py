@@ -103,14 +103,19 @@ class Agent:
         """What it has printed."""
         return self.log.read_text("utf-8", "replace")
 
+    def zygotes(self) -> list[psutil.Process]:
+        """Its zygotes, oldest first: each leads a session."""
+        found = [p for p in _children(self.pid) if _session(p) == p.pid]
+        return sorted(found, key=lambda process: process.pid)
+
     def zygote(self) -> psutil.Process:
         """The newest zygote."""
-        found = [p for p in _children(self.pid) if "coflux.agent.zygote" in _command(p)]
-        return max(found, key=lambda process: process.create_time())
+        return self.zygotes()[-1]
 
     def executors(self) -> list[psutil.Process]:
-        """Its executors, busy or not."""
-        return _children(self.zygote().pid)
+        """Its executors, busy or not: each leads a group in the session of its zygote."""
+        below = _children(self.pid, recursive=True)
+        return [p for p in below if _group(p) == p.pid and _session(p) not in (p.pid, None)]
 
     def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
         self.process.send_signal(number)
@@ -164,6 +169,7 @@ class Stack:
         log = (self.folder / "server.log").open("ab")
         with log:
             self.server = self._popen([*command, *arguments], stdout=log, stderr=log)
+        assert self.server is not None
         runtime = self.folder / "run" / "coflux" / f"server-{self.server.pid}.json"
         until(lambda: self._server_is_up(runtime), "the server answers")
         found = json.loads(runtime.read_text())
@@ -280,6 +286,10 @@ class Stack:
                 )
             )
         return self._clients[key]
+
+    def client_with(self, token: str) -> Client:
+        """A client with another token, which outlives the server. Nobody else uses it."""
+        return Client(Config(self.url, token, "default", "default", self.data_dir))
 
     def _popen(
         self, arguments: list[str], variables: dict[str, str] | None = None, **streams: Any
@@ -420,11 +430,26 @@ class Stack:
         return "\n".join(f"--- {name}\n{text[-6000:]}" for name, text in said.items())
 
 
-def _children(pid: int) -> list[psutil.Process]:
+def _children(pid: int, *, recursive: bool = False) -> list[psutil.Process]:
     try:
-        return psutil.Process(pid).children()
+        found: list[psutil.Process] = psutil.Process(pid).children(recursive)
     except psutil.NoSuchProcess:
         return []
+    return found
+
+
+def _session(process: psutil.Process) -> int | None:
+    try:
+        return os.getsid(process.pid)
+    except ProcessLookupError:
+        return None
+
+
+def _group(process: psutil.Process) -> int | None:
+    try:
+        return os.getpgid(process.pid)
+    except ProcessLookupError:
+        return None
 
 
 def _command(process: psutil.Process) -> list[str]:

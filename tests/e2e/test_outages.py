@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -150,10 +152,6 @@ def test_a_killed_executor_is_a_crash_within_a_second_SE_6(
     stack, _ = serving
     run = stack.submit("flow/shouts", 3)
     seen = stack.until_seen("shouted", run)
-    killed_at = until(lambda: stack.execution(run)["started_at"], "it has started")
-    import os
-    import time
-
     killed_at = time.time() * 1000
     os.kill(seen.pid, signal.SIGKILL)
     outcome = stack.outcome(run)
@@ -177,3 +175,20 @@ def test_an_outage_does_not_double_the_next_attempt_or_lose_a_delay_SE_10(
     assert execution["due_at"] == due_at
     assert execution["started_at"] >= due_at
     assert len(stack.client().inspect(run)["steps"][0]["executions"]) == 1
+
+
+def test_an_agent_that_comes_back_too_late_begins_again_SE_3(
+    serving: tuple[Stack, Agent], tmp_path: Path
+) -> None:
+    stack, agent = serving
+    run = stack.submit("flow/endless_run", str(tmp_path / "pids"))
+    stack.until_seen("endless", run)
+    agent.signal(signal.SIGSTOP)
+    # Whose tokens for programs of its own user are new.
+    stack.kill_server()
+    stack.start_server()
+    assert stack.outcome(run).body["cause"] == "session lost"
+    agent.signal(signal.SIGCONT)
+    until(lambda: not stack.is_any_alive(tmp_path / "pids"), "what was abandoned is stopped")
+    assert stack.run("flow/add", 1) == 3
+    assert [a["pid"] for a in stack.client().agents()] == [agent.pid]
