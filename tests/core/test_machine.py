@@ -253,6 +253,6 @@ class Thorough(Anything):
 
 
 Quick.TestCase.settings = _settings(40, 40)
-Thorough.TestCase.settings = _settings(1_000, 100)
+Thorough.TestCase.settings = _settings(60, 80)
 TestQuick = Quick.TestCase
 TestThorough = pytest.mark.slow(Thorough.TestCase)
