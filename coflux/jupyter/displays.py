@@ -20,6 +20,8 @@ from coflux.jupyter.notebook import Notebook
 from coflux.jupyter.outputs import publish
 from coflux.jupyter.tracebacks import cell_name
 
+#: The output that our JupyterLab extension draws.
+RUN_MIME = "application/vnd.coflux.run+json"
 #: Steps listed under a still picture.
 _LISTED = 50
 #: Bytes of an asset's entries are shown for people.
@@ -45,17 +47,18 @@ def uninstall(shell: Any) -> None:
 
 
 def show_run(run: Run, notebook: Notebook) -> None:
-    """Display a run: live while it is under way, a still picture once it has ended.
+    """Display a run: live where the browser can ask for it, and as a still picture elsewhere.
 
-    Both are one output: the picture takes the widget's place, so that a saved notebook shows the
-    end of the run to readers without a kernel.
+    Where our JupyterLab extension is, the output stays live, with or without a kernel. Elsewhere a
+    widget shows the run until it is over; then the still picture takes the widget's place in the
+    same output, so that a saved notebook shows how it ended to readers without a kernel.
     """
     try:
         view = run.view()
     except CofluxError as error:
         publish({"text/plain": f"<Run {run.id}: {error}>"})
         return
-    bundle = static(view, run.client.host)
+    bundle = {**static(view, run.client.host), **live(run)}
     if is_over(view):
         publish(bundle)
         return
@@ -64,8 +67,8 @@ def show_run(run: Run, notebook: Notebook) -> None:
     from coflux.jupyter.widgets import live_bundle
 
     id = uuid.uuid4().hex
-    live, widget = live_bundle(run, view)
-    publish({**bundle, **live}, id=id)
+    view_of_widget, widget = live_bundle(run, view)
+    publish({**bundle, **view_of_widget}, id=id)
     follower().follow(run, id, widget)
 
 
@@ -85,6 +88,12 @@ def static(view: RunView, host: str) -> Bundle:
     """A run in the forms that need neither kernel nor server."""
     svg = picture.draw(view)
     return {"text/plain": text(view), "text/html": run_html(view, svg, host), "image/svg+xml": svg}
+
+
+def live(run: Run) -> Bundle:
+    """What JupyterLab with our extension shows: the run itself, asked for by the browser."""
+    where = {"project": run.client.project, "environment": run.client.viewpoint}
+    return {RUN_MIME: {"run": run.id, **where}}
 
 
 def text(view: RunView) -> str:

@@ -23,6 +23,7 @@ from traitlets import Unicode
 
 from coflux.errors import Refused
 from coflux.jupyter.refusing import refuse_all
+from coflux.jupyter.scripts import widget_script
 from coflux.jupyter.sign_in import JupyterAuthenticator, os_user
 from coflux.server.gateway import runtimefile
 from coflux.server.gateway.auth import TokenAuthenticator
@@ -80,7 +81,11 @@ class CofluxApp(ExtensionApp):
             tokens = TokenAuthenticator(
                 self._gateway.accounts, self._gateway.identify_session, (), cookie=""
             )
-            specs = mount(self._gateway, prefix, JupyterAuthenticator(tokens), JupyterHandler)
+            authenticator = JupyterAuthenticator(tokens)
+            specs = [
+                widget_script(self._gateway, prefix, authenticator),
+                *mount(self._gateway, prefix, authenticator, JupyterHandler),
+            ]
         for spec in specs:
             _mark(spec)
         # Through its own method, which tells whether Jupyter misses a mark.

@@ -103,7 +103,8 @@ class Follower:
         if followed.widget is not None and not is_over:
             followed.widget.show(view)
             return False
-        self._replace(followed, displays.static(view, followed.run.client.host))
+        still = displays.static(view, followed.run.client.host)
+        self._replace(followed, {**still, **displays.live(followed.run)})
         if is_over and followed.widget is not None:
             followed.widget.close()
         return is_over
