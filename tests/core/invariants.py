@@ -74,6 +74,8 @@ def check_execution(state: State, execution: Execution) -> None:
         assert is_queued == (execution.process is Process.NONE), id
         assert is_queued == (execution.assigned_to is None), id
         assert is_queued or execution.assigned_to in state.sessions, f"{id} is held by nobody"
+        session = state.sessions.get(execution.assigned_to or "")
+        assert session is None or session.environment == execution.environment, f"EV-6: {id}"
         return
     assert execution.process is not Process.ALIVE, id
     assert not execution.waits, id
@@ -394,7 +396,7 @@ def dump(state: State) -> dict[str, Any]:
 
 
 def _execution(execution: Execution) -> dict[str, Any]:
-    fields = _fields(execution, "step", "waits", "fresh", "expired", "cache")
+    fields = _fields(execution, "step", "waits", "fresh", "expired", "cache", "onward")
     if execution.status is Status.WAITING:  # waits are asked for again
         fields["status"] = Status.RUNNING
     fields["cache"] = _fields(execution.cache) if execution.cache is not None else None

@@ -235,7 +235,7 @@ class Execution:
         "children", "code", "created_at", "dependencies", "due_at", "ended_at", "environment",
         "expired", "fresh", "gate", "gate_cancel", "gate_first", "groups", "has_checkpoint", "id",
         "link_successor",
-        "order", "origin", "pinned", "predecessor", "process", "reason", "requests",
+        "onward", "order", "origin", "pinned", "predecessor", "process", "reason", "requests",
         "required_code", "result", "retries_used", "reuse", "started_at", "status", "step",
         "successor", "suspensions", "waits",
     )  # fmt: skip
@@ -270,6 +270,8 @@ class Execution:
         self.result: Result | None = None
         self.successor: str | None = None
         self.link_successor: str | None = None
+        #: A later attempt that following successors leads to: a short cut, for long chains.
+        self.onward: str | None = None
         #: The family that its link keeps in memory.
         self.pinned: str | None = None
         self.by = ""

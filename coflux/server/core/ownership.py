@@ -6,7 +6,9 @@ the request then does.
 
 from __future__ import annotations
 
+from coflux.model import Suspended
 from coflux.server.core.changes import Started
+from coflux.server.core.effects import Abort
 from coflux.server.core.entities import Execution
 from coflux.server.core.events import Code
 from coflux.server.core.statuses import Status
@@ -18,6 +20,10 @@ def owned(turn: Turn, to: Code) -> Execution | None:
     execution = turn.state.executions.get(to.execution)
     if execution is None or execution.assigned_to != to.session:
         turn.refuse(to, "not_found", f"execution {to.execution} is not held by this session")
+        return None
+    if isinstance(execution.result, Suspended):
+        # No answer: its code must not go on (WA-5). It may not have been told to stop yet.
+        turn.send(Abort(to.session, execution.id, now=True))
         return None
     if execution.result is not None:
         turn.refuse(to, "conflict", f"execution {to.execution} has ended")

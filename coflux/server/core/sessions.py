@@ -6,7 +6,7 @@ gets an execution (`scheduling`).
 
 from __future__ import annotations
 
-from coflux.model import Abandoned
+from coflux.model import Abandoned, Suspended
 from coflux.server.core import results, sending
 from coflux.server.core.changes import (
     Acknowledged,
@@ -65,6 +65,11 @@ def connected(turn: Turn, event: SessionConnected) -> None:
     turn.record(Connected(session.id, event, at=turn.now))
     _rehost(turn, session)
     held = dict(event.held)
+    for id in held:
+        execution = session.held.get(id)
+        if execution is not None and isinstance(execution.result, Suspended):
+            # Before all else, for what is not in the welcome is stopped with grace (WA-5).
+            turn.send(Abort(session.id, id, now=True))
     turn.send(Welcome(session.id, tuple(id for id in held if _keeps(session, id))))
     for execution in list(session.held.values()):
         if execution.id in held:

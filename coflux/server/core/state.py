@@ -121,10 +121,21 @@ class State:
             execution = self.executions.get(id)
             if execution is None:
                 return id, None
+            if execution.successor is not None:
+                id = self._onward(execution, execution.successor)
+                continue
             following = self.next_of(execution) if execution.result is not None else None
             if following is None:
                 return id, execution
             id = following
+
+    def _onward(self, execution: Execution, successor: str) -> str:
+        """Follow a successor, and shorten the way: successors never change, and chains are long."""
+        following = self.executions.get(execution.onward or successor)
+        if following is None:
+            return successor
+        execution.onward = following.onward or following.successor or following.id
+        return execution.onward
 
     def is_resolved(self, id: str) -> bool:
         """Whether following links ends at a final result."""
