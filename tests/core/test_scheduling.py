@@ -234,6 +234,19 @@ class TestDraining:
         world.returns(child)
         assert world.status(parent) == "running"
 
+    def test_what_they_wait_for_in_another_environment_runs_there(self, world: World) -> None:
+        """SC-10, EV-6."""
+        world.environment("dev", "default")
+        session = world.agent(environment="dev")
+        below = world.submit("wf")
+        waiting = world.submit("wf", environment="dev")
+        world.start(waiting)
+        world.drain(session)
+        world.waits(waiting, below)
+        assert world.status(below) == "queued"
+        world.agent()
+        assert world.executed == [below]
+
     def test_it_stays_so_over_a_reconnect_of_the_same_process(self, world: World) -> None:
         """SC-10: between its opening and its next report nothing slips in."""
         session = world.agent()

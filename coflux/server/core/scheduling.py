@@ -84,8 +84,8 @@ def assign(turn: Turn) -> None:
             waiting.resume(turn, session)
         if turn.state.is_active(environment):
             _assign_needed(turn, sessions)
-            _assign_lent(turn, environment, sessions)
-            while any(s.is_free for s in sessions) and _assign_best(turn, environment, sessions):
+            _assign_lent(turn, environment)
+            while any(s.is_free for s in sessions) and _assign_best(turn, environment):
                 pass
 
 
@@ -199,10 +199,10 @@ def _spawn(turn: Turn, execution: Execution) -> None:
     turn.agenda.schedule(initial)
 
 
-def _assign_best(turn: Turn, environment: str, sessions: list[Session]) -> bool:
+def _assign_best(turn: Turn, environment: str) -> bool:
     """Assign the first in order that a session and its slots are free for."""
     lacked: dict[str, None] = {}
-    fronts = _fronts(turn, environment, sessions)
+    fronts = _fronts(turn, environment)
     if len(fronts) > 1:
         fronts.sort(key=_RANK)
     for _, id, session in fronts:
@@ -219,13 +219,11 @@ def _assign_best(turn: Turn, environment: str, sessions: list[Session]) -> bool:
     return False
 
 
-def _fronts(
-    turn: Turn, environment: str, sessions: list[Session]
-) -> list[tuple[Head, str, Session]]:
+def _fronts(turn: Turn, environment: str) -> list[tuple[Head, str, Session]]:
     """The first of each lane that has a free session."""
     found: list[tuple[Head, str, Session]] = []
     for lane in list(turn.agenda.lanes.get(environment, {}).values()):
-        session = _least_loaded(turn.state, _eligible(turn, lane.key, sessions))
+        session = _least_loaded(turn.state, _eligible(turn, lane.key))
         front = turn.agenda.front(lane) if session is not None else None
         if front is not None and session is not None:
             found.append((front[0], front[1], session))
@@ -239,11 +237,18 @@ def _wait_for_rate(turn: Turn, name: str, environment: str) -> None:
         turn.agenda.at(at, "slot", environment)
 
 
-def _eligible(turn: Turn, key: LaneKey, sessions: list[Session]) -> list[Session]:
+def _eligible(turn: Turn, key: LaneKey) -> list[Session]:
     known = turn.agenda.eligible.get(key)
     if known is None:
         requires = dict(key.requires)
-        known = [s for s in sessions if hosts(s, key) and matches(s, requires)]
+        known = [
+            session
+            for session in turn.state.sessions.values()
+            # What is awaited may live in another environment, whose agents run it (EV-6).
+            if session.environment == key.environment
+            and hosts(session, key)
+            and matches(session, requires)
+        ]
         turn.agenda.eligible[key] = known
     return known
 
@@ -279,13 +284,13 @@ def _assign_needed(turn: Turn, sessions: list[Session]) -> None:
             continue
         for id in _needed(turn.state, session):
             key = turn.agenda.ready.get(id)
-            if key is not None and session.is_free and session in _eligible(turn, key, sessions):
+            if key is not None and session.is_free and session in _eligible(turn, key):
                 execution = turn.state.executions[id]
                 if not slots.lacking(turn.state, execution, turn.now):
                     _give(turn, execution, session)
 
 
-def _assign_lent(turn: Turn, environment: str, sessions: list[Session]) -> None:
+def _assign_lent(turn: Turn, environment: str) -> None:
     """Those that a holder of a slot waits for take its units, past all others (SC-7)."""
     lanes = turn.agenda.lanes.get(environment, {})
     for name in dict.fromkeys(name for key in lanes for name, _ in key.slots):
@@ -294,7 +299,7 @@ def _assign_lent(turn: Turn, environment: str, sessions: list[Session]) -> None:
             if key is None or name not in dict(key.slots):
                 continue
             execution = turn.state.executions[id]
-            session = _least_loaded(turn.state, _eligible(turn, key, sessions))
+            session = _least_loaded(turn.state, _eligible(turn, key))
             if session is not None and not slots.lacking(turn.state, execution, turn.now):
                 _give(turn, execution, session)
 
