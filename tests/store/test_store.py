@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from coflux.model import (
@@ -22,6 +23,7 @@ from coflux.model import (
     Value,
 )
 from coflux.server.core import changes as c
+from coflux.server.core.entities import SlotLimit
 from coflux.server.core.events import Repository, SessionConnected
 from coflux.server.core.state import State
 from coflux.server.store import codec
@@ -37,6 +39,8 @@ CALL = Submission(
 SAMPLES: list[c.Change] = [
     c.EnvironmentSet("E1", "default", None, "active", "me", 1),
     c.ManifestSet("E1", "shop", (Definition("order", "workflow", (Parameter("x"),)),), "me", 2),
+    c.SettingSet("E1", "depth", 5, "me", 2),
+    c.SlotSet(None, "gpu", SlotLimit(2, 10, 60_000), "me", 2),
     c.CacheForgotten(("R1:1:1",), "me", 3),
     c.SessionOpened("S1", "E1", b"hash", "me", 4),
     c.IncarnationSet("S1", "one", 5),
@@ -62,6 +66,7 @@ SAMPLES: list[c.Change] = [
     c.ProcessEnded("R1:1:1", 17),
     c.AssetRecorded("A1", "d", AssetManifest((Entry("a/b", "0" * 64, 3),)), "R1:1:1", 18),
     c.CheckpointSaved("R1:1:1", {"x": VALUE}, 19),
+    c.RunHeld("R1", "run_steps", 100_001, 20),
     c.RunFinished("R1", "succeeded", 20),
 ]
 
@@ -238,3 +243,50 @@ def test_log_values_come_back_typed(tmp_path: Path) -> None:
     logs.write([written])
     assert [line.entry for line in logs.page("R1:1:1")] == [written]
     logs.close()
+
+
+def test_the_uses_of_slots_outlive_their_runs(tmp_path: Path) -> None:
+    """SC-8: a rate counts assignments of finished runs as well, and each once."""
+    state = State()
+    store = Store(tmp_path, state)
+    call = msgspec.structs.replace(CALL, options=Options(slots={"api": 1}))
+    day = 24 * 3600 * 1000
+    changes: list[c.Change] = [
+        c.EnvironmentSet("E1", "default", None, "active", "me", 1),
+        c.SessionOpened("S1", "E1", b"hash", "me", 4),
+    ]
+    for run, at in (("R1", 5), ("R2", 10 + day), ("R3", 20 + day)):
+        changes += [
+            c.RunCreated(run, "E1", "shop", "order", "me", at),
+            c.StepCreated(run, 1, call, "E1", at, at),
+            c.Assigned(f"{run}:1:1", "S1", at),
+        ]
+    changes += [
+        c.ResultRecorded("R2:1:1", Returned(VALUE), 15 + day), c.RunFinished("R2", "x", 15 + day),
+    ]  # fmt: skip
+    state.load(changes)
+    store.write(changes)
+    store.close()
+    again = Store(tmp_path, fresh := State())
+    again.load(fresh)
+    assert list(fresh.uses["api"]) == [(10 + day, "E1"), (20 + day, "E1")]
+    fresh.load(again.reader.family("R2"))
+    assert len(fresh.uses["api"]) == 2
+    again.close()
+
+
+def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    """DM-5: with a backup first."""
+    Store(tmp_path, State()).close()
+    path = tmp_path / "store.db"
+    with sqlite3.connect(path) as connection:
+        for table in ("slot_use", "schedule", "input"):
+            connection.execute(f"DROP TABLE {table}")
+        for column in ("schedule", "scheduled_at"):
+            connection.execute(f"ALTER TABLE run DROP COLUMN {column}")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    store = Store(tmp_path, State())
+    store.write(a_run())
+    store.close()
+    assert (tmp_path / "store.v1.backup").exists()

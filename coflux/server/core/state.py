@@ -446,7 +446,9 @@ class State:
 
     def note_use(self, name: str, at: int, environment: str) -> None:
         """An execution that names the slot was assigned (SC-8)."""
-        self.uses.setdefault(name, deque(maxlen=USES)).append((at, environment))
+        uses = self.uses.setdefault(name, deque(maxlen=USES))
+        if not uses or uses[-1][0] <= at:  # not so for a finished run that is read again
+            uses.append((at, environment))
 
     def _give_back(self, execution: Execution) -> None:
         """Its process is dead, and with it all that it held of named slots."""

@@ -21,10 +21,11 @@ from typing import Protocol
 from coflux.model import Abandoned, Deferred, LogEntry, Measurement, Result, run_of
 from coflux.server.core import effects as fx
 from coflux.server.core.changes import Change, RunFinished
-from coflux.server.core.events import Caller, Event, OutcomeUnawaited, TimePassed
+from coflux.server.core.events import Caller, Event, HostSlept, OutcomeUnawaited, TimePassed
 from coflux.server.core.machine import Machine, Outcome
 from coflux.server.core.state import State
 from coflux.server.core.turn import Limits
+from coflux.server.project.clock import Clock
 from coflux.server.project.source import RandomSource
 from coflux.server.store.logs import LogStore
 from coflux.server.store.metrics import MetricStore
@@ -38,6 +39,8 @@ PATIENCE_S = 0.003
 BREATH_S = 0.0002
 #: With so many executions running, somebody waits for each answer and for nothing else.
 ALONE = 2
+#: Longest time between two looks at the clock while something is due later.
+LOOK_MS = 10_000
 #: Families of finished runs that stay in memory for quick answers.
 KEPT = 64
 #: Families of finished runs read for looking at them.
@@ -86,7 +89,7 @@ class Orchestrator:
         self._commit_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._now = self.store.load(self.machine.state)
+        self.clock = Clock(self.store.load(self.machine.state))
 
     # --- outside to inside ----------------------------------------------------------------------
 
@@ -134,8 +137,7 @@ class Orchestrator:
 
     def now(self) -> int:
         """The project's clock in ms UTC, which never goes back (EN-7)."""
-        self._now = max(self._now, time.time_ns() // 1_000_000)
-        return self._now
+        return self.clock.now()
 
     def close(self) -> None:
         """Write what waits, and let go of the files."""
@@ -215,6 +217,9 @@ class Orchestrator:
 
     def _flush(self) -> None:
         self._flush_handle = None
+        slept = self.clock.take_sleep()
+        if slept:
+            self._inbox.appendleft(HostSlept(slept))
         batch = [self._inbox.popleft() for _ in range(min(BATCH, len(self._inbox)))]
         if not self._inbox:
             after, self._after = self._after, []
@@ -328,8 +333,8 @@ class Orchestrator:
             self._timer.cancel()
             self._timer = None
         if deadline is not None and self._loop is not None:
-            # Wall-clock, because the host may sleep; looked at again at least each minute.
-            delay = min(max(0, deadline - self.now()), 60_000) / 1000
+            # Wall-clock, because the host may sleep; looked at again soon after it wakes.
+            delay = min(max(0, deadline - self.now()), LOOK_MS) / 1000
             self._timer = self._loop.call_later(delay, self._on_timer)
 
     def _on_timer(self) -> None:

@@ -23,8 +23,17 @@ def _first(database: SqliteDatabase) -> None:
     database.create_tables(TABLES)
 
 
+def _second(database: SqliteDatabase) -> None:
+    """Named slots, schedules, inputs. (A new store has them from the first.)"""
+    database.create_tables(TABLES)
+    known = {row[1] for row in database.execute_sql("PRAGMA table_info(run)").fetchall()}
+    for column, kind in (("schedule", "TEXT"), ("scheduled_at", "INTEGER")):
+        if column not in known:
+            database.execute_sql(f"ALTER TABLE run ADD COLUMN {column} {kind}")
+
+
 #: Migration n brings a store from version n to n + 1. Never edited once released.
-MIGRATIONS: tuple[Step, ...] = (_first,)
+MIGRATIONS: tuple[Step, ...] = (_first, _second)
 
 
 def migrate(database: SqliteDatabase, path: Path) -> None:

@@ -15,6 +15,8 @@ from coflux.server.core.entities import AssetRecord, CacheNote
 from coflux.server.core.state import State
 from coflux.server.store import codec
 
+#: No rate of a slot has a longer period.
+RATE_PERIOD_MS = 24 * 3600 * 1000
 _LIVE = "SELECT DISTINCT root FROM run WHERE status IS NULL"
 _FAMILY = (
     "SELECT data FROM journal WHERE run IN (SELECT id FROM run WHERE root IN ({roots}))"
@@ -44,6 +46,7 @@ class Reader:
         state.order = self.newest()
         self._load_idempotency(state)
         state.load(self._changes(_FAMILY.format(roots=_LIVE)))
+        self._load_slot_uses(state)
 
     def family(self, run: str) -> list[Change]:
         """The changes of a run and of all runs of its family; empty when there is none."""
@@ -119,6 +122,15 @@ class Reader:
         )
         for environment, key, run, fingerprint, created_at in self._database.execute_sql(sql):
             state.idempotency[environment, key] = (run, bytes(fingerprint or b""), created_at)
+
+    def _load_slot_uses(self, state: State) -> None:
+        """Assignments that a rate may still count (SC-8); those it cannot are removed."""
+        since = self.last_instant(self.newest()) - RATE_PERIOD_MS
+        self._database.execute_sql("DELETE FROM slot_use WHERE at < ?", (since,))
+        state.uses.clear()  # has only those of live runs
+        sql = "SELECT name, at, environment FROM slot_use ORDER BY at, rowid"
+        for name, at, environment in self._database.execute_sql(sql):
+            state.note_use(name, at, environment)
 
     def _changes(self, sql: str, *values: Any) -> Iterator[Change]:
         for (data,) in self._database.execute_sql(sql, values):

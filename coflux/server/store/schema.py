@@ -43,6 +43,9 @@ class RunRow(Model):
     finished_at = IntegerField(null=True)
     idempotency_key = TextField(null=True)
     fingerprint = BlobField(null=True)
+    #: The schedule that started it, and for which instant (SD-2).
+    schedule = TextField(null=True)
+    scheduled_at = IntegerField(null=True)
 
     class Meta:
         table_name = "run"
@@ -87,6 +90,43 @@ class AssetProducerRow(Model):
         table_name = "asset_producer"
 
 
+class SlotUseRow(Model):
+    """An assignment that named a slot (SC-8); old ones are removed."""
+
+    name = TextField()
+    environment = TextField()
+    at = IntegerField(index=True)
+
+    class Meta:
+        table_name = "slot_use"
+        primary_key = False
+
+
+class ScheduleRow(Model):
+    """How far a schedule is: its newest decided instant and the newest run (SD-2, SD-5)."""
+
+    id = TextField(primary_key=True)
+    instant = IntegerField()
+    run = TextField(null=True)
+
+    class Meta:
+        table_name = "schedule"
+
+
+class InputRow(Model):
+    """An input; `data` is the encoded change that made it."""
+
+    id = TextField(primary_key=True)
+    seq = IntegerField(index=True)
+    run = TextField(index=True)
+    environment = TextField()
+    state = TextField(index=True)
+    data = BlobField()
+
+    class Meta:
+        table_name = "input"
+
+
 class IdentifierRow(Model):
     """Ids that are or were taken by something other than a run (ID-1)."""
 
@@ -97,7 +137,8 @@ class IdentifierRow(Model):
 
 
 TABLES: tuple[type[Model], ...] = (
-    JournalRow, RunRow, CacheRow, AssetRow, AssetProducerRow, IdentifierRow,
+    JournalRow, RunRow, CacheRow, AssetRow, AssetProducerRow, SlotUseRow, ScheduleRow, InputRow,
+    IdentifierRow,
 )  # fmt: skip
 
 

@@ -69,6 +69,14 @@ class Writer:
         if x.origin in _REOPENING:
             self._execute("UPDATE run SET status = NULL WHERE id = ?", run_of(x.execution))
 
+    def _assigned(self, x: c.Assigned, seq: int) -> None:
+        execution = self._state.executions.get(x.execution)
+        for name in (execution.step.submission.options.slots or ()) if execution else ():
+            self._execute(
+                "INSERT INTO slot_use (name, environment, at) VALUES (?, ?, ?)",
+                name, execution.environment if execution else "", x.at,
+            )  # fmt: skip
+
     def _result(self, x: c.ResultRecorded, seq: int) -> None:
         if not isinstance(x.result, Returned):
             return
@@ -121,6 +129,7 @@ _INDEXES: dict[type[c.Change], Callable[..., None]] = {
     c.RunCreated: Writer._run,
     c.RunFinished: Writer._finished,
     c.ExecutionCreated: Writer._execution,
+    c.Assigned: Writer._assigned,
     c.ResultRecorded: Writer._result,
     c.CacheForgotten: Writer._forgotten,
     c.AssetRecorded: Writer._asset,
