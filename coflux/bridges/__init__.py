@@ -1,4 +1,4 @@
-"""Bridges: what other libraries show of a running function, shown by Coflux.
+"""Bridges: what other modules do with a terminal, done in a way that fits an execution.
 
 Belongs here: one module for each library, put in place by `install` when the library is imported.
 Does not belong here: anything that imports such a library by itself.
@@ -14,7 +14,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
 #: Module of a library -> our module, whose `adapt` is given it.
-_BRIDGES = {"tqdm.std": "coflux.bridges.tqdm"}
+_BRIDGES = {"pdb": "coflux.bridges.pdb", "tqdm.std": "coflux.bridges.tqdm"}
 
 
 def install() -> None:

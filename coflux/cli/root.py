@@ -27,6 +27,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "submit": ("submit:submit", "Start a run of REPOSITORY/TARGET and wait for its result."),
     "runs": ("runs:runs", "Show, re-run and cancel runs."),
     "logs": ("logs:logs", "Show what a run, step or execution logged, oldest first."),
+    "debug": (
+        "debug:debug",
+        "Run a step in the foreground with its saved arguments, and look at it where it fails.",
+    ),
     "metrics": ("metrics:metrics", "Show what a run, step or execution measured."),
     "env": ("env:env", "Manage the environments of the project."),
     "projects": ("projects:projects", "Manage the projects of the server."),

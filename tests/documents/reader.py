@@ -86,13 +86,13 @@ class Reader:
         assignment = re.fullmatch(r"(\w+)=\$\((.*)\)", line)
         done = subprocess.run(
             ["bash", "-c", assignment[2] if assignment else line], cwd=self.folder,
-            env=self.variables, capture_output=True, text=True, timeout=DEADLINE_S,
-            stdin=subprocess.DEVNULL,
+            env=self.variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=None if assignment else subprocess.STDOUT, text=True, timeout=DEADLINE_S,
         )  # fmt: skip
-        assert done.returncode == code, f"{line}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == code, f"{line}\n{done.stdout}"
         if assignment:
             self.variables[assignment[1]] = done.stdout.strip()
-        self.outputs[-1] += f"$ {line}\n{done.stdout}{done.stderr}"
+        self.outputs[-1] += f"$ {line}\n{done.stdout}"
 
     def compare(self, text: str) -> None:
         """The newest commands have printed these lines, in this order, among others."""
