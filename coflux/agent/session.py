@@ -166,8 +166,9 @@ class Session:
         self._outcomes.clear()
         self._owed.clear()
         for outcome in spool.outcomes:
-            ended = msgspec.msgpack.decode(outcome, type=_Named)
-            self._owe(ended.execution, outcome)
+            ended = msgspec.msgpack.decode(outcome, type=_Ended)
+            # Its processes have ended with our predecessor, which can report that no more.
+            self._owe(ended.execution, _encode(_Ended(ended.execution, ended.result)))
         self._handler.on_session(spool.ticket)
 
     async def run(self) -> None:
@@ -491,10 +492,11 @@ class Session:
             self._connection.send(_encode(batch))
 
 
-class _Named(Record, tag="ended"):
-    """The execution of a `wire.Ended`."""
+class _Ended(Record, tag="ended"):
+    """`wire.Ended` of dead processes, with a result that stays as it is."""
 
     execution: str
+    result: msgspec.Raw
 
 
 class _Environment(Record):

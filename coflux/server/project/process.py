@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -70,7 +71,9 @@ async def _serve(name: str, directory: Path, socket_path: str) -> None:
     # all decisions. Cycles come from finished runs only.
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
-    print("ready", flush=True)  # noqa: T201 - what the supervisor waits for
+    # What the supervisor waits for; should it be gone already, the end of stdin says so as well.
+    with contextlib.suppress(BrokenPipeError):
+        os.write(sys.stdout.fileno(), b"ready\n")
     await _until_told_to_stop()
     server.stop()
     await server.close_all_connections()
