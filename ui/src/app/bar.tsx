@@ -42,7 +42,7 @@ export function ConnectionMark() {
   const connection = transport.connection.value;
   if (connection.state === "live") return <span class="connection live" title="Live"><span class="dot" /><span class="sr">Live</span></span>;
   if (connection.state === "connecting") return <span class="connection" title="Connecting"><span class="dot" /><span class="sr">Connecting</span></span>;
-  return <span class="connection lost" role="status"><span class="dot" />Reconnecting, as of {clock(connection.since)}</span>;
+  return <span class="connection lost" role="status"><span class="dot" />Reconnecting, as of {clock(connection.since)}<button type="button" class="linklike" onClick={() => transport.reconnect()}>now</button></span>;
 }
 
 const NEXT: Record<Theme, Theme> = { system: "light", light: "dark", dark: "system" };

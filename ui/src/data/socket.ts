@@ -94,7 +94,7 @@ export class SocketTransport implements Transport {
     this.socket = null;
     if (this.isClosed) return;
     if (this.connection.value.state !== "lost") this.connection.value = { state: "lost", since: this.heard, reason };
-    const delay = Math.min(15_000, 500 * 2 ** this.attempts) * (0.5 + Math.random());
+    const delay = Math.min(8000, 500 * 2 ** this.attempts) * (0.5 + Math.random() / 2);
     this.attempts = Math.min(this.attempts + 1, 8);
     this.retryTimer = setTimeout(() => this.connect(), delay);
   }

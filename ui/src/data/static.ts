@@ -34,6 +34,10 @@ export class StaticTransport implements Transport {
     // What was not saved will not come.
   }
 
+  reconnect(): void {
+    // There is nothing to connect to.
+  }
+
   request<T>(method: string, path: string): Promise<T> {
     const answer = method === "GET" ? this.saved.answers[path] : undefined;
     if (answer !== undefined) return Promise.resolve(answer as T);

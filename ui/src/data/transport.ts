@@ -34,6 +34,8 @@ export interface Transport {
   subscribe(topic: string, args: Args, listener: (live: Live<unknown>) => void): () => void;
   /** Ask anew for a topic that failed. */
   retry(topic: string, args: Args): void;
+  /** Connect at once where the connection is lost. */
+  reconnect(): void;
   request<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T>;
   /** A request outside the project, such as for the list of projects. */
   root<T>(method: string, path: string, body?: unknown): Promise<T>;

@@ -154,7 +154,10 @@ export function Graph({ model, selected, expand, only, placeOf, onToggle, onClea
     setActive(id);
     const at = positionOf(id);
     if (at && camera.current) move(reveal(camera.current, at, view.current));
-    requestAnimationFrame(() => world.current?.querySelector<HTMLElement>(`[data-node="${CSS.escape(id)}"]`)?.focus({ preventScroll: true }));
+    const element = (): HTMLElement | null | undefined => world.current?.querySelector<HTMLElement>(`[data-node="${CSS.escape(id)}"]`);
+    // One that is out of view is there after the next drawing.
+    if (element()) element()!.focus({ preventScroll: true });
+    else requestAnimationFrame(() => element()?.focus({ preventScroll: true }));
   };
   const current = active !== null && placed.byId.has(active) ? active : nodes[0]?.id ?? null;
 

@@ -1,0 +1,249 @@
+"""What a person can do from the page: submit, run again, cancel, set results, manage environments
+and tokens; and what a token without the right is not offered.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from e2e.stack import Stack, until
+from playwright.sync_api import expect
+
+from .conftest import OpenPage
+
+
+def test_a_run_is_submitted_from_a_form_made_from_the_signature(
+    open_page: OpenPage, stack: Stack
+) -> None:
+    page = open_page("workflows")
+    page.get_by_role("link", name="report").first.click()
+    expect(page.locator(".signature")).to_contain_text("city: str = 'Oslo',")
+    page.get_by_role("button", name="Run", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("city").fill("Tromsø")
+    dialog.get_by_label("days").fill("two")
+    dialog.get_by_label("mode").select_option("slow")
+    dialog.get_by_role("button", name="Run in default").click()
+    expect(dialog.locator(".field-error")).to_have_text("A whole number, such as 7.")
+    dialog.get_by_label("days").fill("2")
+    page.keyboard.press("Control+Enter")
+    expect(page).to_have_url(re.compile(r"runs/R\w+"))
+    run = page.url.rpartition("/")[2].partition("?")[0]
+    assert stack.value(run) == {"total": 12.5, "city": "Tromsø", "mode": "slow"}
+
+
+def test_a_field_left_alone_keeps_its_default(open_page: OpenPage, stack: Stack) -> None:
+    page = open_page("workflows/flow/report?submit=1")
+    page.get_by_role("button", name="Run in default").click()
+    expect(page).to_have_url(re.compile(r"runs/R\w+"))
+    run = page.url.rpartition("/")[2].partition("?")[0]
+    assert stack.value(run)["city"] == "Oslo"
+
+
+def test_the_server_s_refusal_is_shown_and_nothing_typed_is_lost(open_page: OpenPage) -> None:
+    page = open_page("workflows/flow/failing?submit=1", allow="400")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Run in default").click()
+    expect(dialog.locator(".field-error")).to_have_text("This one has no default.")
+    dialog.get_by_label("x", exact=False).first.fill("5")
+    dialog.get_by_text("Where and when").click()
+    dialog.get_by_label("Delay in seconds").fill("soon")
+    dialog.get_by_role("button", name="Run in default").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("number of seconds")
+    expect(dialog.get_by_label("x", exact=False).first).to_have_value("5")
+
+
+def test_a_run_is_run_again_with_its_arguments(
+    open_page: OpenPage, stack: Stack, done: str
+) -> None:
+    page = open_page(f"runs/{done}")
+    page.get_by_role("button", name="Run again").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("city")).to_have_value("Bergen")
+    dialog.get_by_text("The same in Python and in a shell").click()
+    expect(dialog).to_contain_text("coflux submit flow/report city=Bergen days=3 mode=fast")
+    dialog.get_by_role("button", name="Run in default").click()
+    expect(page).not_to_have_url(re.compile(done))
+    run = page.url.rpartition("/")[2].partition("?")[0]
+    assert stack.value(run)["city"] == "Bergen"
+
+
+def test_a_step_is_run_again_after_saying_what_that_means(
+    open_page: OpenPage, stack: Stack
+) -> None:
+    run = stack.submit("flow/failing", 8)
+    stack.outcome(run)
+    page = open_page(f"runs/{run}?step=2")
+    page.get_by_role("complementary").get_by_role("button", name="Run again").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("never takes a cached result")
+    expect(dialog).to_contain_text("Original: the very code of attempt 2")
+    dialog.get_by_role("button", name="Run in default").click()
+    expect(page).to_have_url(re.compile("step=2.*attempt=3"))
+    expect(page.locator('.attempt[aria-current="true"]')).to_contain_text("#3")
+
+
+def test_a_step_is_run_again_in_a_child_environment_and_seen_from_there(
+    open_page: OpenPage, stack: Stack, done: str
+) -> None:
+    assert stack.cli("env", "create", "dev", "--base", "default").code == 0
+    page = open_page(f"runs/{done}?step=2")
+    page.get_by_role("complementary").get_by_role("button", name="Run again").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Environment").select_option("dev")
+    dialog.get_by_role("button", name="Run in dev").click()
+    expect(page).to_have_url(re.compile("env=dev"))
+    panel = page.get_by_role("complementary")
+    expect(panel).to_contain_text("Why it is not running")
+    expect(panel.locator(".why")).to_contain_text("agent")
+    expect(page.locator(".run-facts")).to_contain_text("seen from dev")
+    stack.client().request("POST", f"/cancel/{done}", body={"environment": "dev"})
+    expect(panel).to_contain_text("cancelled")
+
+
+def test_a_run_is_cancelled_after_being_asked_once(
+    open_page: OpenPage, gate: tuple[str, Path]
+) -> None:
+    run, _ = gate
+    page = open_page(f"runs/{run}")
+    page.get_by_role("button", name="Cancel").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("cannot be taken back")
+    dialog.get_by_role("button", name="Keep as it is").click()
+    expect(page.locator(".run-facts")).to_contain_text("running")
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel it").click()
+    expect(page.locator(".run-facts")).to_contain_text("cancelled")
+    expect(page.locator('[data-node="2"]')).to_have_attribute("aria-label", re.compile("cancelled"))
+
+
+def test_a_result_is_set_by_hand_with_a_reason(
+    open_page: OpenPage, gate: tuple[str, Path], stack: Stack
+) -> None:
+    run, _ = gate
+    page = open_page(f"runs/{run}?step=2")
+    panel = page.get_by_role("complementary")
+    panel.get_by_role("button", name="Actions").click()
+    page.get_by_role("menuitem", name="Set the result…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Value, as JSON").fill("let go")
+    dialog.get_by_label("Why").fill("the file will not come")
+    dialog.get_by_role("button", name="Set the result").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("not valid JSON")
+    dialog.get_by_label("Value, as JSON").fill('"let go"')
+    dialog.get_by_role("button", name="Set the result").click()
+    expect(panel).to_contain_text("the file will not come")
+    assert stack.value(run) == "let go"
+
+
+def test_environments_are_created_changed_paused_and_archived(open_page: OpenPage) -> None:
+    page = open_page("environments")
+    page.get_by_role("button", name="New environment").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("staging")
+    dialog.get_by_label("Based on").select_option("default")
+    dialog.get_by_role("button", name="Create").click()
+    row = page.get_by_role("row", name=re.compile("staging"))
+    expect(row).to_contain_text("default")
+    row.get_by_role("button", name="Pause").click()
+    expect(row).to_contain_text("paused")
+    page.get_by_role("button", name="Undo").click()
+    expect(row).to_contain_text("active")
+    row.get_by_role("button", name="Actions for staging").click()
+    page.get_by_role("menuitem", name="Rename or change the base…").click()
+    page.get_by_role("dialog").get_by_label("Name").fill("trial")
+    page.get_by_role("dialog").get_by_role("button", name="Change", exact=True).click()
+    row = page.get_by_role("row", name=re.compile("trial"))
+    row.get_by_role("button", name="Actions for trial").click()
+    page.get_by_role("menuitem", name="Archive…").click()
+    expect(page.get_by_role("dialog")).to_contain_text("This cannot be taken back.")
+    page.get_by_role("dialog").get_by_role("button", name="Archive it for good").click()
+    expect(row).to_have_count(0)
+    page.get_by_role("button", name=re.compile("Show 1 archived")).click()
+    expect(row).to_contain_text("archived")
+
+
+def test_a_base_that_would_close_a_circle_is_not_offered(open_page: OpenPage, stack: Stack) -> None:
+    assert stack.cli("env", "create", "upper").code == 0
+    assert stack.cli("env", "create", "lower", "--base", "upper").code == 0
+    page = open_page("environments")
+    page.get_by_role("button", name="Actions for upper").click()
+    page.get_by_role("menuitem", name="Rename or change the base…").click()
+    options = page.get_by_role("dialog").get_by_label("Based on").locator("option")
+    names = [name.strip() for name in options.all_inner_texts()]
+    assert "default" in names
+    assert not {"upper", "lower"} & set(names)
+
+
+def test_tokens_are_shown_once_and_revoked(open_page: OpenPage, stack: Stack) -> None:
+    page = open_page("tokens")
+    page.get_by_role("button", name="New token").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("textbox", name=re.compile("^Name")).fill("reader")
+    dialog.get_by_role("radio", name=re.compile("read")).check()
+    dialog.get_by_role("button", name="Create").click()
+    token = page.get_by_role("dialog").locator("code.token").inner_text()
+    assert token.startswith("cft_")
+    page.get_by_role("button", name="I have it").click()
+    row = page.get_by_role("row", name=re.compile("reader"))
+    expect(row).to_contain_text("read")
+    expect(page.locator("body")).not_to_contain_text(token)
+    reader = open_page("", token=token)
+    expect(reader.get_by_role("heading", name="All environments")).to_be_visible()
+    row.get_by_role("button", name="Revoke…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Revoke it").click()
+    expect(row).to_have_count(0)
+
+
+def test_a_reader_is_offered_nothing_that_would_be_refused(
+    open_page: OpenPage, stack: Stack, done: str
+) -> None:
+    made = stack.cli("tokens", "create", "--name", "viewer", "--right", "read", "--json").json
+    page = open_page(f"runs/{done}?step=2", token=made["token"])
+    expect(page.get_by_role("button", name="Run again")).to_be_disabled()
+    page.get_by_role("complementary").get_by_role("button", name="Actions").click()
+    expect(page.get_by_role("menuitem", name="Run again…")).to_be_disabled()
+    page.goto(f"{stack.url}/tokens")
+    expect(page.get_by_text("Tokens are for administrators")).to_be_visible()
+    page.goto(f"{stack.url}/environments")
+    expect(page.get_by_role("button", name="New environment")).to_be_disabled()
+
+
+def test_a_double_click_starts_one_run(open_page: OpenPage, stack: Stack) -> None:
+    page = open_page("workflows/flow/sweep?submit=1")
+    page.get_by_role("dialog").get_by_label("count").fill("2")
+    before = len(stack.client().request("GET", "/runs", query={"target": "flow/sweep"}))
+    page.get_by_role("button", name="Run in default").dblclick()
+    expect(page).to_have_url(re.compile(r"runs/R\w+"))
+    stack.value(page.url.rpartition("/")[2].partition("?")[0])
+    assert len(stack.client().request("GET", "/runs", query={"target": "flow/sweep"})) == before + 1
+
+
+def test_a_run_is_saved_as_one_file_that_needs_no_server(
+    open_page: OpenPage, done: str, tmp_path: Path
+) -> None:
+    page = open_page(f"runs/{done}")
+    page.get_by_role("button", name="More").click()
+    with page.expect_download() as download:
+        page.get_by_role("menuitem", name="Save as one HTML file").click()
+    file = tmp_path / "run.html"
+    download.value.save_as(file)
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(file.as_uri())
+    expect(page.locator(".node")).to_have_count(6)
+    page.locator('[data-node="2"]').click()
+    expect(page.get_by_role("complementary").locator(".argument")).to_contain_text("Bergen")
+    page.get_by_role("tab", name="Logs").first.click()
+    expect(page.locator(".log-line").filter(has_text="loaded 42 rows")).to_have_count(1)
+    page.get_by_role("tab", name="Assets").click()
+    expect(page.locator(".image-preview img")).to_be_visible()
+    assert [url for url in requests if not url.startswith(("file:", "blob:", "data:"))] == []
+
+
+def test_ids_are_copied(open_page: OpenPage, done: str) -> None:
+    page = open_page(f"runs/{done}", permissions=["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy run id").first.click()
+    copied = "() => navigator.clipboard.readText()"
+    assert until(lambda: page.evaluate(copied) == done, "the id is in the clipboard")
