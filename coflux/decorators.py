@@ -6,12 +6,16 @@ Belongs here: the four decorators and their forms. Does not belong here: what a 
 
 from __future__ import annotations
 
+import builtins
+import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from coflux import options as opt
+from coflux import signature as signatures
 from coflux.model import TargetType
-from coflux.target import Target, declare
+from coflux.names import check_name
+from coflux.target import Target
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -148,16 +152,57 @@ def stub(
     }  # fmt: skip
 
     def decorate(function: Callable[..., Any]) -> Target[Any, Any]:
-        return declare(function, type, given, repository=repository)
+        return _declare(function, type, given, repository=repository)
 
     return decorate
 
 
 def _decorate(type: TargetType, function: Any, options: dict[str, Any]) -> Any:
     if function is None:
-        return lambda function: declare(function, type, options)
+        return lambda function: _declare(function, type, options)
     if not callable(function):
         raise TypeError(
             f"@{type} decorates a function, not {function!r}; options are given by name"
         )
-    return declare(function, type, options)
+    return _declare(function, type, options)
+
+
+def _declare(
+    function: Callable[..., Any],
+    type: TargetType,
+    given: dict[str, Any],
+    *,
+    repository: str | None = None,
+) -> Target[Any, Any]:
+    """Make a target of a function; raises `TypeError` or `ValueError` for what is wrong with it."""
+    if isinstance(function, Target):
+        raise TypeError(f"{function!r} is a target already; decorate the function once")
+    if not callable(function) or isinstance(function, (staticmethod, classmethod, builtins.type)):
+        raise TypeError(f"@{type} decorates a function, not {function!r}")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(f"{function.__name__} is a generator; a target must return its result")
+    given = dict(given)
+    explicit = given.pop("name", None)
+    name = function.__name__ if explicit is None else explicit
+    check_name(name, "the target's name")
+    if repository is not None:
+        check_name(repository, "the repository of a stub")
+    if type not in ("workflow", "task", "sensor"):
+        raise ValueError(f"the type of a stub is workflow, task or sensor, not {type!r}")
+    signature = inspect.signature(function)
+    if len(signature.parameters) > signatures.LIMIT:
+        raise ValueError(
+            f"{name} has {len(signature.parameters)} parameters; {signatures.LIMIT} are the limit"
+        )
+    opt.refuse_excluded(type, given)
+    options, when = opt.parse_options(given, tuple(signature.parameters))
+    return Target(
+        function,
+        repository=repository,
+        name=name,
+        type=type,
+        options=options,
+        when=when,
+        is_stub=repository is not None,
+        signature=signature,
+    )

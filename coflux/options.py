@@ -83,6 +83,38 @@ def refuse_excluded(type: str, given: Mapping[str, object]) -> None:
             raise TypeError(f"a {type} takes no option {name!r}; remove it")
 
 
+def parse_options(
+    given: dict[str, Any], parameters: tuple[str, ...]
+) -> tuple[model.Options, When | None]:
+    """The options of the forms that users write, by name, and what judges retries."""
+    unknown = set(given) - _OPTIONS
+    if unknown:
+        raise TypeError(
+            f"there is no option {sorted(unknown)[0]!r}; there are: {', '.join(sorted(_OPTIONS))}"
+        )
+    retries, when = parse_retries(given.get("retries"))
+    options = model.Options(
+        wait=parse_selection(given.get("wait", False), parameters, "wait"),
+        cache=parse_cache(given.get("cache"), parameters),
+        retries=retries,
+        memo=parse_memo(given.get("memo"), parameters),
+        defer=parse_defer(given.get("defer"), parameters),
+        delay_ms=milliseconds(given.get("delay", 0), "delay"),
+        timeout_ms=milliseconds(given.get("timeout", 0), "timeout"),
+        recurrent=parse_flag(given.get("recurrent", False), "recurrent"),
+        requires=parse_requires(given.get("requires")),
+        priority=parse_priority(given.get("priority")),
+        slots=parse_slots(given.get("slots")),
+    )
+    return options, when
+
+
+_OPTIONS = {
+    "wait", "cache", "retries", "memo", "defer", "delay", "timeout", "recurrent", "requires",
+    "priority", "slots",
+}  # fmt: skip
+
+
 # --- one function for each option -------------------------------------------------------------
 
 

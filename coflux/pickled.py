@@ -23,7 +23,7 @@ import msgspec
 from coflux.errors import CofluxError, NotSerialisable
 from coflux.model import Options, Record, TargetType
 from coflux.options import When
-from coflux.target import Target, declare_unpickled
+from coflux.target import Target
 
 _MAGIC = b"coflux-target-1\n"
 
@@ -98,8 +98,13 @@ def load(data: bytes) -> Target[Any, Any]:
             f" does not have{hint}"
         ) from error
     judge: When | None = when
-    return declare_unpickled(
-        function, header.repository, header.name, header.type, header.options, judge
+    return Target(
+        function,
+        repository=header.repository,
+        name=header.name,
+        type=header.type,
+        options=header.options,
+        when=judge,
     )
 
 

@@ -1,7 +1,7 @@
 """A target: a function with a name, a repository and options, that can be called as a step.
 
 Belongs here: calling, submitting and describing it, and how it is pickled. Does not belong here:
-the decorators' forms (`decorators`), the signature's details (`signature`).
+how it is declared (`decorators`), the signature's details (`signature`).
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ import copy
 import functools
 import importlib
 import inspect
-import re
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 import msgspec
 
 from coflux import host as hosts
+from coflux import names
 from coflux import options as opt
 from coflux import signature as signatures
 from coflux.errors import NotInExecution
@@ -28,8 +27,6 @@ from coflux.model import Definition, Group, Options, Submission, TargetType, Val
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*\Z")
-_NAME_LIMIT = 100
 _DOC_LIMIT = 5000
 
 
@@ -75,7 +72,7 @@ class Target(Generic[P, T]):
         """The module that it is declared in, or that its stub names."""
         if self._repository is not None:
             return self._repository
-        return repository_of(self.__wrapped__.__module__)
+        return names.repository_of(self.__wrapped__.__module__)
 
     @property
     def __signature__(self) -> inspect.Signature:
@@ -88,6 +85,9 @@ class Target(Generic[P, T]):
         host = hosts.current()
         if host is None:
             return self._call_plainly(args, kwargs)
+        if hosts.suspense_block.get() is not None:
+            # The wait may give up the process (WA-3), so the call comes first.
+            return self.submit(*args, **kwargs).result()
         outcome = host.call(self.submission(args, kwargs, host.encode, hosts.group_block.get()))
         return cast(T, value_of(outcome, host))
 
@@ -229,7 +229,7 @@ class Target(Generic[P, T]):
 
     def _with(self, name: str, value: Any) -> Target[P, T]:
         opt.refuse_excluded(self.type, {name: value})
-        changed, when = parse_options({name: value}, tuple(self._signature.parameters))
+        changed, when = opt.parse_options({name: value}, tuple(self._signature.parameters))
         if when is not None:
             raise ValueError(
                 "retries.when is judged where the target is declared; set it in its decorator"
@@ -274,129 +274,6 @@ class Target(Generic[P, T]):
 
 
 _FIELDS = {"delay": "delay_ms", "timeout": "timeout_ms"}
-
-
-def declare(
-    function: Callable[..., Any],
-    type: TargetType,
-    given: dict[str, Any],
-    *,
-    repository: str | None = None,
-) -> Target[Any, Any]:
-    """Make a target of a function; raises `TypeError` or `ValueError` for what is wrong with it."""
-    if isinstance(function, Target):
-        raise TypeError(f"{function!r} is a target already; decorate the function once")
-    if not callable(function) or isinstance(function, (staticmethod, classmethod, builtins_type)):
-        raise TypeError(f"@{type} decorates a function, not {function!r}")
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise TypeError(f"{function.__name__} is a generator; a target must return its result")
-    given = dict(given)
-    explicit = given.pop("name", None)
-    name = function.__name__ if explicit is None else explicit
-    check_name(name, "the target's name")
-    if repository is not None:
-        check_name(repository, "the repository of a stub")
-    if type not in ("workflow", "task", "sensor"):
-        raise ValueError(f"the type of a stub is workflow, task or sensor, not {type!r}")
-    signature = inspect.signature(function)
-    if len(signature.parameters) > signatures.LIMIT:
-        raise ValueError(
-            f"{name} has {len(signature.parameters)} parameters; {signatures.LIMIT} are the limit"
-        )
-    opt.refuse_excluded(type, given)
-    options, when = parse_options(given, tuple(signature.parameters))
-    return Target(
-        function,
-        repository=repository,
-        name=name,
-        type=type,
-        options=options,
-        when=when,
-        is_stub=repository is not None,
-        signature=signature,
-    )
-
-
-builtins_type = type
-
-
-def declare_unpickled(
-    function: Callable[..., Any],
-    repository: str,
-    name: str,
-    type: TargetType,
-    options: Options,
-    when: opt.When | None,
-) -> Target[Any, Any]:
-    """The target of a function that came as bytes."""
-    return Target(function, repository=repository, name=name, type=type, options=options, when=when)
-
-
-def parse_options(
-    given: dict[str, Any], parameters: tuple[str, ...]
-) -> tuple[Options, opt.When | None]:
-    """The options of the forms that users write, by name, and what judges retries."""
-    unknown = set(given) - _OPTIONS
-    if unknown:
-        raise TypeError(
-            f"there is no option {sorted(unknown)[0]!r}; there are: {', '.join(sorted(_OPTIONS))}"
-        )
-    retries, when = opt.parse_retries(given.get("retries"))
-    options = Options(
-        wait=opt.parse_selection(given.get("wait", False), parameters, "wait"),
-        cache=opt.parse_cache(given.get("cache"), parameters),
-        retries=retries,
-        memo=opt.parse_memo(given.get("memo"), parameters),
-        defer=opt.parse_defer(given.get("defer"), parameters),
-        delay_ms=opt.milliseconds(given.get("delay", 0), "delay"),
-        timeout_ms=opt.milliseconds(given.get("timeout", 0), "timeout"),
-        recurrent=opt.parse_flag(given.get("recurrent", False), "recurrent"),
-        requires=opt.parse_requires(given.get("requires")),
-        priority=opt.parse_priority(given.get("priority")),
-        slots=opt.parse_slots(given.get("slots")),
-    )
-    return options, when
-
-
-_OPTIONS = {
-    "wait", "cache", "retries", "memo", "defer", "delay", "timeout", "recurrent", "requires",
-    "priority", "slots",
-}  # fmt: skip
-
-
-def check_name(name: object, what: str) -> None:
-    """Raise `TypeError` or `ValueError` for what is no name of a target or repository (ID-5)."""
-    if not isinstance(name, str):
-        raise TypeError(f"{what} must be a string, not {name!r}")
-    if not _NAME.match(name):
-        raise ValueError(f"{what} must be a Python identifier (with dots), not {name!r}")
-    if len(name) > _NAME_LIMIT:
-        raise ValueError(f"{what} may have {_NAME_LIMIT} characters, not {len(name)}")
-
-
-# --- repositories -----------------------------------------------------------------------------
-
-_repositories: dict[str, str] = {}
-
-
-def name_repository(module: str, repository: str) -> None:
-    """Let the targets of a module (such as a notebook's `__main__`) belong to a repository."""
-    check_name(repository, "the repository's name")
-    _repositories[module] = repository
-
-
-def repository_of(module: str) -> str:
-    """The repository that a module's targets belong to: its name, or a script's stem."""
-    if (named := _repositories.get(module)) is not None:
-        return named
-    if module == "__main__":
-        main = sys.modules.get("__main__")
-        spec = getattr(main, "__spec__", None)
-        if spec is not None and spec.name:
-            return str(spec.name).removesuffix(".__main__")
-        if (file := getattr(main, "__file__", None)) is not None:
-            return Path(file).stem
-    return module
 
 
 # --- coroutines -------------------------------------------------------------------------------

@@ -20,8 +20,9 @@ from typing import Any
 
 from coflux.code import is_project_file
 from coflux.model import Definition, Error
+from coflux.names import check_name, name_repository, repository_of
 from coflux.remote_errors import describe
-from coflux.target import Target, check_name, name_repository, repository_of
+from coflux.target import Target
 from coflux.wire import Repository
 
 

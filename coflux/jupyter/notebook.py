@@ -20,7 +20,8 @@ from coflux.errors import CofluxError, InvalidRequest, NotSerialisable, Unavaila
 from coflux.jupyter.agent_process import AgentProcess
 from coflux.jupyter.namespace import Found, Namespace, size_warning
 from coflux.jupyter.surroundings import LocalServer, notebook_path, repository_for
-from coflux.target import Target, name_repository
+from coflux.names import name_repository
+from coflux.target import Target
 from coflux.wire import Repository
 
 #: How long a submission waits until the server knows the code it is about, in seconds.

@@ -13,7 +13,8 @@ import pytest
 import coflux as cf
 from coflux import values
 from coflux.model import Value
-from coflux.target import Target, name_repository, repository_of
+from coflux.names import name_repository, repository_of
+from coflux.target import Target
 
 
 @cf.task
