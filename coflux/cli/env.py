@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from coflux.cli.options import Invocation, common
-from coflux.cli.output import emit, status, table
+from coflux.cli.options import Duration, Invocation, common
+from coflux.cli.output import duration, emit, status, table
 
 
 @click.group()
@@ -83,6 +83,48 @@ def resume(call: Invocation, name: str) -> None:
 def archive(call: Invocation, name: str) -> None:
     """End the environment NAME for good: unfinished work is cancelled, past runs stay readable."""
     _report(call, call.client.environments.archive(name), "archived")
+
+
+@env.command()
+@click.argument("name")
+@click.option(
+    "--set", "given", multiple=True, metavar="SETTING=VALUE",
+    help="Set a limit: a number, or a time such as 10m where it is one (repeatable).",
+)  # fmt: skip
+@click.option(
+    "--reset", multiple=True, metavar="SETTING", help="Give a limit its default (repeatable)."
+)
+@common
+def settings(
+    call: Invocation, name: str, given: tuple[str, ...], reset: tuple[str, ...]
+) -> None:  # fmt: skip
+    """Show or change the limits of the environment NAME."""
+    values: dict[str, int | None] = dict.fromkeys(reset)
+    for text in given:
+        setting, separator, value = text.partition("=")
+        if not separator:
+            raise click.UsageError(f"{text!r} sets nothing; write SETTING=VALUE.")
+        values[setting] = _limit(setting, value)
+    environments = call.client.environments
+    found = environments.change_settings(name, values) if values else environments.settings(name)
+    if call.as_json:
+        emit(found)
+        return
+    rows = ((s["name"], _shown(s, "value"), _shown(s, "default"), s["summary"]) for s in found)
+    table(("setting", "value", "default", "meaning"), rows, "There are no settings.")
+
+
+def _limit(setting: str, text: str) -> int:
+    if setting.endswith("_ms"):
+        return Duration().convert(text, None, None)
+    if not text.isdigit():
+        raise click.UsageError(f"{setting} is a whole number, not {text!r}.")
+    return int(text)
+
+
+def _shown(setting: dict[str, Any], field: str) -> str:
+    value: int = setting[field]
+    return duration(value) if setting["unit"] == "ms" and value else str(value)
 
 
 def _report(call: Invocation, info: dict[str, Any], done: str) -> None:

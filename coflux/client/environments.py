@@ -6,6 +6,7 @@ about names and bases, which are the server's.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from coflux.client.transport import segment
@@ -67,6 +68,21 @@ class Environments:
     def archive(self, environment: str) -> dict[str, Any]:
         """End it for good: what is unfinished is cancelled, past runs stay readable."""
         return self._change("POST", environment, "/archive")
+
+    def settings(self, environment: str) -> Listing:
+        """Its limits: `{"name", "value", "default", "is_set", "unit", "summary"}`."""
+        answer: Listing = self._client.request("GET", self._settings_path(environment))
+        return answer
+
+    def change_settings(self, environment: str, values: Mapping[str, int | None]) -> Listing:
+        """Set limits of it; None gives back the default."""
+        answer: Listing = self._client.request(
+            "PATCH", self._settings_path(environment), body={"values": dict(values)}
+        )
+        return answer
+
+    def _settings_path(self, environment: str) -> str:
+        return f"/environments/{segment(self.get(environment)['id'])}/settings"
 
     def _change(
         self, method: str, environment: str, suffix: str, body: dict[str, Any] | None = None

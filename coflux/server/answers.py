@@ -119,6 +119,8 @@ class ExecutionDetail(Answer):
     reason: Any = None
     result: Any = None
     code: str | None = None
+    #: Whether the target has other code now.
+    older_code: bool = False
     cache: Any = None
     children: list[Any] = []
     dependencies: list[Any] = []
@@ -153,6 +155,8 @@ class RunDetail(Answer):
     created_at: int
     steps: list[StepDetail]
     groups: Any = None
+    #: Targets of which more than one version of the code ran.
+    mixed_code: list[str] = []
     #: Send it as `since` to hear only what changes; `is_whole` says whether all steps are here.
     cursor: str = ""
     is_whole: bool = True
@@ -261,6 +265,33 @@ class EnvironmentInfo(Answer):
     name: str
     base: str | None
     state: Literal["active", "paused", "archived"]
+
+
+class SettingInfo(Answer):
+    """A limit of an environment."""
+
+    name: str
+    value: int
+    default: int
+    is_set: bool
+    unit: Literal["ms", "count"]
+    summary: str
+
+
+class SlotInfo(Answer):
+    """A named slot as it counts in an environment. `limit` and `rate` are null where unlimited."""
+
+    name: str
+    scope: Literal["environment", "project", "undefined"]
+    limit: int | None
+    rate: int | None
+    period_ms: int | None
+    in_use: int
+    holders: list[str]
+    #: Executions that are ready and want it.
+    ready: int
+    #: When the rate lets the next one through.
+    next_at: int | None
 
 
 class RepositoryManifest(Answer):

@@ -111,6 +111,24 @@ class EnvironmentPatch(Body):
     base: Union[str, UnsetType, None] = UNSET
 
 
+class SettingsPatch(Body):
+    """Limits by name; null = the default again."""
+
+    values: dict[str, Union[int, None]]
+
+
+class SlotDefinition(Body):
+    """What a named slot allows: units at a time, and assignments in a period (SC-7, SC-8).
+
+    Without `environment` it holds for the whole project.
+    """
+
+    environment: str | None = None
+    limit: int | None = None
+    rate: int | None = None
+    period_ms: int | None = None
+
+
 class Manifests(Body):
     """Register repositories; those not named stay as they are (CO-1)."""
 

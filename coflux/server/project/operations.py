@@ -21,7 +21,7 @@ from coflux.server.core import effects as fx
 from coflux.server.core import events as e
 from coflux.server.core.entities import Execution
 from coflux.server.core.submission import nearest
-from coflux.server.project import measurements, submissions
+from coflux.server.project import measurements, submissions, tuning
 from coflux.server.project.agents import hash_secret, session_of
 from coflux.server.project.calls import Call, parse_id
 from coflux.server.project.graph_feed import Wanted, list_page, show_whole
@@ -86,10 +86,12 @@ async def get_run(call: Call) -> Any:
 
 
 async def get_result(call: Call) -> Any:
-    _, execution = call.find_execution(call.path["id"])
+    found, execution = call.find_execution(call.path["id"])
     outcome = await _outcome(call, execution, call.query["wait_ms"])
     if outcome is None:
         call.status = 202
+        if parse_id(call.path["id"]).step is None:  # a run has words of its own (RS-6)
+            return {"status": found.state.run_status(found.run, call.orchestrator.now())}
         return {"status": runs.status_of(execution)}
     result = outcome.result or call.orchestrator.result_of(outcome.execution)
     shown = results.show_result(result, call.project.blobs)
@@ -446,6 +448,7 @@ OPERATIONS: dict[str, Operation] = {
         create_environment, update_environment, pause_environment,
         resume_environment, archive_environment, list_manifests, register_manifests,
         archive_manifest, list_agents, list_queue, list_assets, get_asset, explain_cache,
-        forget_cache, open_session,
+        forget_cache, open_session, tuning.list_settings, tuning.change_settings,
+        tuning.list_slots, tuning.set_slot, tuning.remove_slot,
     )
 }  # fmt: skip
