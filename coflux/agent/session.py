@@ -8,29 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, Union
 from urllib.parse import urlsplit
 
 import msgspec
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest
-from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
 
 from coflux import wire
 from coflux.agent.config import AgentConfig
 from coflux.agent.connection import Connection, HandshakeRefused
 from coflux.agent.logs import LogBuffer
+from coflux.agent.opening import Opening, backoff
 from coflux.agent.outbox import Outbox
 from coflux.agent.pool import Assigned
 from coflux.agent.spool import Spool, Ticket, folder_for
-from coflux.errors import REFUSALS, Forbidden, InvalidRequest, Refused, Unavailable
 from coflux.model import Record
 
 _logger = logging.getLogger(__name__)
 
-_BACKOFF_S = (1.0, 10.0)
 #: Seconds that a report may wait for company.
 _LINGER_S = 0.002
 #: Bytes of log entries in one message, and on the way at once.
@@ -42,7 +37,7 @@ _LOGS_HELD, _LOGS_LET_GO = 64 * 1024 * 1024, 16 * 1024 * 1024
 _FRAME = wire.MAX_FRAME // 2
 
 #: What may go wrong on the way to a server that will come back.
-_TRANSIENT = (OSError, HTTPStreamClosedError, HTTPTimeoutError, asyncio.TimeoutError)
+_TRANSIENT = (OSError, asyncio.TimeoutError)
 
 
 class _Reply(Record, tag="reply"):
@@ -111,7 +106,7 @@ class Session:
     def __init__(self, config: AgentConfig, handler: Handler) -> None:
         self._config = config
         self._handler = handler
-        self._token = config.token
+        self._opening = Opening(config)
         self._loop = asyncio.get_running_loop()
         self._folder = folder_for(config.host, config.project, config.environment)
         self._spool: Spool | None = None
@@ -156,7 +151,7 @@ class Session:
         """
         spool = Spool.take_over(self._folder)
         if spool is None:
-            spool = Spool.create(self._folder, await self._request_ticket())
+            spool = Spool.create(self._folder, await self._opening.ticket())
         self._begin(spool)
         return spool.ticket
 
@@ -173,13 +168,13 @@ class Session:
 
     async def run(self) -> None:
         """Connect, and again whenever the connection is lost; returns when closed."""
-        backoff = _BACKOFF_S[0]
+        pauses = backoff()
         while not self._is_closing:
             if self._spool is None:
                 await self.open()
             reason = await self._connect()
             if self._is_welcome:
-                backoff = _BACKOFF_S[0]
+                pauses = backoff()
             self._on_disconnected()
             if self._is_closing:
                 # The server's goodbye answers ours; and without a server nothing more is settled.
@@ -188,8 +183,7 @@ class Session:
             if reason is not None:
                 self._lose(reason)
                 continue
-            await asyncio.sleep(backoff * (1 + random.random() / 2))
-            backoff = min(backoff * 2, _BACKOFF_S[1])
+            await asyncio.sleep(next(pauses))
 
     async def _connect(self) -> str | None:
         """One connection, to its end; the reason, if the session is over with it."""
@@ -271,60 +265,6 @@ class Session:
         except asyncio.TimeoutError:
             return False
         return self._outbox.is_empty
-
-    # --- opening a session ----------------------------------------------------------------------
-
-    async def _request_ticket(self) -> Ticket:
-        backoff = _BACKOFF_S[0]
-        while True:
-            try:
-                return await self._post_session()
-            except Unavailable as error:
-                _logger.warning("%s; trying again", error)
-                await asyncio.sleep(backoff * (1 + random.random() / 2))
-                backoff = min(backoff * 2, _BACKOFF_S[1])
-            except Forbidden:
-                renewed = self._config.renew_token() if self._config.renew_token else None
-                if renewed is None or renewed == self._token:
-                    raise
-                self._token = renewed
-
-    async def _post_session(self) -> Ticket:
-        base = self._config.host.rstrip("/")
-        body = {"environment": self._config.environment, "local": True}
-        if self._config.dev:
-            body["create"] = True
-        headers = {"Content-Type": "application/json", "X-Coflux-Protocol": str(wire.PROTOCOL)}
-        if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"
-        request = HTTPRequest(
-            f"{base}/api/v1/projects/{self._config.project}/sessions",
-            method="POST",
-            headers=headers,
-            body=msgspec.json.encode(body),
-            connect_timeout=10.0,
-            request_timeout=30.0,
-        )
-        client = AsyncHTTPClient(force_instance=True)
-        try:
-            response = await client.fetch(request, raise_error=False)
-        except _TRANSIENT as error:
-            raise Unavailable(f"no Coflux server answers at {base} ({error})") from error
-        finally:
-            client.close()
-        if response.code == 599 or response.code >= 500:
-            raise Unavailable(f"no Coflux server answers at {base} ({response.reason})")
-        if response.code >= 400:
-            raise _refusal(response.code, response.body)
-        given = msgspec.json.decode(response.body, type=_Given)
-        return Ticket(
-            session=given.session,
-            token=given.token,
-            socket=given.socket,
-            blobs=given.blobs,
-            project=self._config.project,
-            environment=given.environment.name or self._config.environment,
-        )
 
     # --- frames from the server -----------------------------------------------------------------
 
@@ -497,38 +437,3 @@ class _Ended(Record, tag="ended"):
 
     execution: str
     result: msgspec.Raw
-
-
-class _Environment(Record):
-    id: str = ""
-    name: str = ""
-
-
-class _Given(Record):
-    """The answer of `POST /sessions`."""
-
-    session: str
-    token: str
-    socket: str | None = None
-    blobs: str | None = None
-    environment: _Environment = _Environment()
-
-
-class _Said(Record):
-    code: str = ""
-    message: str = ""
-
-
-class _Body(Record):
-    error: _Said = _Said()
-
-
-def _refusal(status: int, body: bytes) -> Refused:
-    try:
-        said = msgspec.json.decode(body, type=_Body).error
-    except msgspec.MsgspecError:
-        said = _Said()
-    kind: Callable[[str], Refused] = REFUSALS.get(
-        said.code, Forbidden if status in (401, 403) else InvalidRequest
-    )
-    return kind(said.message or f"the server refused the session ({status})")
