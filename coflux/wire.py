@@ -266,6 +266,9 @@ class Execute(Record, tag="execute"):
     pickle: str | None = None
     #: True when `arguments` are a checkpoint's.
     checkpoint: bool = False
+    #: Identity of the code that is expected to run; with `exact`, no other may (RR-3).
+    code: str | None = None
+    exact: bool = False
 
 
 class Abort(Record, tag="abort"):

@@ -198,7 +198,19 @@ class Executor:
                 f"{execute.repository}/{execute.target} is a {found.type} in this agent's code,"
                 f" not a {execute.target_type}"
             )
+        if execute.code is not None and found.code() != execute.code:
+            self._tell_code(execute, found.code())
         return found
+
+    def _tell_code(self, execute: wire.Execute, code: str) -> None:
+        """The agent has loaded its repositories again since it was given this."""
+        if execute.exact:
+            raise NotFound(
+                f"this agent has loaded other code of {execute.repository}/{execute.target}"
+                f" ({code[:8]}) than what was asked for ({(execute.code or '')[:8]})"
+            )
+        note = _encode(wire.Code(execute.execution, code))
+        self._socket.sendall(channel.pack(channel.NOTE, 0, note))
 
     def _run(
         self, found: Target[Any, Any], execute: wire.Execute, requests: Requests

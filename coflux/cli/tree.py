@@ -55,6 +55,8 @@ def draw(view: RunView, now_ms: int | None = None) -> Tree:
     head.append(f" {view.target}")
     if view.environment:
         head.append(f"  {view.environment}", "dim")
+    if view.mixed_code:
+        head.append(f"  several versions of {', '.join(view.mixed_code)}", "yellow")
     tree = Tree(head, guide_style="dim")
     for step in children.get(None, ()):
         _add(tree, step, children, now_ms)
@@ -106,6 +108,8 @@ def _append_times(label: Text, step: Step, attempt: Attempt, now_ms: int) -> Non
         label.append(f"  attempt {attempt.number}", "yellow")
     if attempt.status == "queued" and isinstance(attempt.reason, dict):
         label.append(f"  {attempt.reason.get('text', '')}", "dim")
+    if attempt.older_code:
+        label.append("  older code", "yellow")
     message = _message(attempt)
     if message:
         label.append(f"  {_shortened(clean(message), 72)}", "red")

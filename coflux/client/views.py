@@ -31,6 +31,8 @@ class Attempt(_View, frozen=True):
     #: {"kind", …} once it has ended.
     result: dict[str, Any] | None = None
     code: Any = None
+    #: Whether the target has other code now.
+    older_code: bool = False
     #: Why the cache was hit or missed.
     cache: Any = None
     children: Any = ()
@@ -83,6 +85,8 @@ class RunView(_View, frozen=True):
     created_at: int | None = None
     steps: tuple[Step, ...] = ()
     groups: Any = None
+    #: Targets of which more than one version of the code ran.
+    mixed_code: tuple[str, ...] = ()
 
     @property
     def is_finished(self) -> bool:

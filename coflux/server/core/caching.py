@@ -11,7 +11,7 @@ from coflux.model import (
     Returned,
     target_id,
 )
-from coflux.server.core import circles, results
+from coflux.server.core import circles, codes, results
 from coflux.server.core.changes import CacheChecked, CacheForgotten
 from coflux.server.core.effects import Confirm
 from coflux.server.core.entities import CacheEntry, Execution
@@ -125,7 +125,10 @@ def _age(turn: Turn, execution: Execution, entry: CacheEntry) -> str:
     if entry.value_at is None:
         return "still running"
     age = f"{(turn.now - entry.value_at) / 1000:.0f} s old"
-    current = execution.step.submission.code
+    submission = execution.step.submission
+    current = submission.code or codes.current(
+        turn.state, execution.environment, submission.repository, submission.target
+    )
     if current is not None and entry.code is not None and entry.code != current:
         return f"{age}, older code"
     return age

@@ -24,6 +24,9 @@ class Execute(Record):
     timeout_ms: int = 0
     pickle: str | None = None
     checkpoint: bool = False
+    #: Identity of the code that is expected to run; with `exact`, no other may.
+    code: str | None = None
+    exact: bool = False
 
 
 class Abort(Record):

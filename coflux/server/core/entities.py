@@ -124,8 +124,8 @@ class Run:
     """One submission and its tree of steps."""
 
     __slots__ = (
-        "by", "created_at", "environment", "fingerprint", "held", "id", "idempotency_key", "memo",
-        "memos", "parent", "pins", "priority", "repository", "requires", "root", "status",
+        "by", "codes", "created_at", "environment", "fingerprint", "held", "id", "idempotency_key",
+        "memo", "memos", "parent", "pins", "priority", "repository", "requires", "root", "status",
         "steps", "stopping", "target", "unfinished",
     )  # fmt: skip
 
@@ -154,6 +154,8 @@ class Run:
         self.status: str | None = None
         #: The cap that it has passed, and with how much; None while it is not held (SC-9).
         self.held: tuple[str, int] | None = None
+        #: How many attempts at each target (`repository/name`) were given which code.
+        self.codes: dict[str, dict[str, int]] = {}
         #: Links and dependencies of other runs that lead here keep it in memory.
         self.pins = 0
 

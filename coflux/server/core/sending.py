@@ -21,7 +21,8 @@ def execute(state: State, execution: Execution) -> Execute:
     return Execute(
         session.id, execution.id, submission.repository, submission.target, submission.type,
         submission.arguments if saved is None else saved, submission.options.timeout_ms,
-        definition.pickle if definition else None, saved is not None,
+        definition.pickle if definition else None, saved is not None, execution.code,
+        execution.required_code is not None,
     )  # fmt: skip
 
 

@@ -12,7 +12,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from coflux.model import LINKS, Raised, Reference, Returned, Selection, Submission, run_of
+from coflux.model import (
+    LINKS,
+    Raised,
+    Reference,
+    Returned,
+    Selection,
+    Submission,
+    run_of,
+    target_id,
+)
 from coflux.server.core import changes as c
 from coflux.server.core.entities import (
     AssetRecord,
@@ -434,7 +443,8 @@ class State:
         execution = self.executions[x.execution]
         execution.status = next_status(execution.status, Trigger.ASSIGNED)
         execution.process = Process.ALIVE
-        execution.assigned_to, execution.assigned_at, execution.code = x.session, x.at, x.code
+        execution.assigned_to, execution.assigned_at = x.session, x.at
+        self._note_code(execution, x.code)
         session = self.sessions.get(x.session)
         if session is not None:
             session.held[x.execution] = execution
@@ -468,10 +478,20 @@ class State:
 
     def _code(self, x: c.CodeRecorded) -> None:
         execution = self.executions[x.execution]
-        execution.code = x.code
+        self._note_code(execution, x.code)
         entry = self.entries.get(x.execution)
         if entry is not None:
             entry.code = x.code
+
+    def _note_code(self, execution: Execution, code: str | None) -> None:
+        submission = execution.step.submission
+        name = target_id(submission.repository, submission.target)
+        counts = execution.run.codes.setdefault(name, {})
+        if execution.code is not None:
+            counts[execution.code] -= 1
+        if code is not None:
+            counts[code] = counts.get(code, 0) + 1
+        execution.code = code
 
     def _blocked(self, x: c.Blocked) -> None:
         execution = self.executions[x.execution]

@@ -294,7 +294,7 @@ def _instruction(orchestrator: Orchestrator, effect: fx.Effect) -> wire.Instruct
     if isinstance(effect, fx.Execute):
         return wire.Execute(
             effect.execution, effect.repository, effect.target, effect.type, effect.arguments,
-            effect.timeout_ms, effect.pickle, effect.checkpoint,
+            effect.timeout_ms, effect.pickle, effect.checkpoint, effect.code, effect.exact,
         )  # fmt: skip
     if isinstance(effect, fx.Abort):
         return wire.Abort(effect.execution, effect.now)

@@ -161,6 +161,7 @@ class Orchestrator:
             if run not in archived.runs:
                 return None
             archived.environments = self.machine.state.environments
+            archived.sessions = self.machine.state.sessions
             self._archive[run] = archived
             while len(self._archive) > ARCHIVED:
                 self._archive.popitem(last=False)

@@ -7,6 +7,7 @@ from typing import Any
 
 from coflux.blobs import Blobs
 from coflux.model import LINKS, Options, result_kind, target_id
+from coflux.server.core import codes
 from coflux.server.core.entities import CacheNote, Execution, Run, Step
 from coflux.server.core.state import State
 from coflux.server.views.results import show_result
@@ -53,6 +54,10 @@ def show_header(state: State, run: Run) -> dict[str, Any]:
         "created_at": run.created_at,
         "created_by": run.by,
         "idempotency_key": run.idempotency_key,
+        "mixed_code": [
+            name for name, counts in run.codes.items() if sum(map(bool, counts.values())) > 1
+        ],
+        "held": {"setting": run.held[0], "value": run.held[1]} if run.held else None,
     }
 
 
@@ -94,7 +99,9 @@ def show_execution(
         "resolved": resolved(state, execution),
         "successor": execution.link_successor or execution.successor,
         "predecessor": execution.predecessor,
+        "suspensions": execution.suspensions,
         "code": execution.code,
+        "older_code": codes.is_older(state, execution),
         "cache": show_cache(execution.cache),
         "children": [{"execution": id, "group": group} for id, group in execution.children.items()],
         "groups": {str(number): name for number, name in execution.groups.items()},
