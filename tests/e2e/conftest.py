@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -70,6 +71,29 @@ def stack() -> Iterator[Stack]:
         stack.start_server()
         stack.start_agent("flow.py", "--register", "--concurrency", "8")
         yield stack
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Stack]:
+    """A server without agents, which soon takes those that are away for lost."""
+    with make_stack() as stack:
+        stack.environment["COFLUX_RECONNECT_MS"] = "5000"
+        stack.start_server()
+        yield stack
+
+
+@pytest.fixture
+def place(server: Stack) -> Iterator[Stack]:
+    """That server with an environment of the test's own, whose agents end with the test."""
+    server.place = None
+    name = f"place-{next(_places)}"
+    server.client().environments.create(name)
+    server.place = name
+    yield server
+    assert server.stop_agents() == []
+
+
+_places = itertools.count(1)
 
 
 @pytest.fixture

@@ -156,6 +156,9 @@ class Stack:
         }
         self.server: subprocess.Popen[bytes] | None = None
         self.agents: list[Agent] = []
+        #: The environment of everything that is not told another; None is `default`.
+        self.place: str | None = None
+        self._count = 0
         self.url = ""
         self.token = ""
         self.port = 0
@@ -230,12 +233,11 @@ class Stack:
 
     def start_agent(self, *arguments: str, wait: bool = True, **variables: str) -> Agent:
         """Start an agent with these arguments of the command line, and wait until it serves."""
-        log = self.folder / f"agent-{len(self.agents)}.log"
-        ready = self.folder / f"agent-{len(self.agents)}.json"
+        self._count += 1
+        log, ready = (self.folder / f"agent-{self._count}.{kind}" for kind in ("log", "json"))
+        words = ["agent", *arguments, "--json"]
         with log.open("wb") as err, ready.open("wb") as out:
-            process = self._popen(
-                ["agent", *arguments, "--json"], variables, stdout=out, stderr=err
-            )
+            process = self._popen(words, variables, stdout=out, stderr=err)
         agent = Agent(process, log, "")
         self.agents.append(agent)
         if wait:
@@ -251,7 +253,7 @@ class Stack:
 
     def agent_info(self, agent: Agent) -> dict[str, Any] | None:
         """The agent as the server shows it, in whichever environment it is."""
-        found = self.client().request("GET", "/agents")
+        found = self.client().request("GET", "/agents", query={})
         return next((a for a in found if a["session"] == agent.session), None)
 
     # --- commands and clients -------------------------------------------------------------------
@@ -277,6 +279,7 @@ class Stack:
 
     def client(self, environment: str | None = None, project: str = "default") -> Client:
         """A client with the admin's token."""
+        environment = environment or self.place
         key = (project, environment)
         if key not in self._clients:
             sources = {} if environment is not None else {"environment": "default"}
@@ -294,11 +297,12 @@ class Stack:
     def _popen(
         self, arguments: list[str], variables: dict[str, str] | None = None, **streams: Any
     ) -> subprocess.Popen[bytes]:
+        place = {"COFLUX_ENVIRONMENT": self.place} if self.place else {}
         return subprocess.Popen(
             [sys.executable, "-m", "coflux", *arguments],
             stdin=subprocess.DEVNULL,
             cwd=self.work,
-            env={**self.environment, **(variables or {})},
+            env={**self.environment, **place, **(variables or {})},
             **streams,
         )
 
@@ -383,14 +387,7 @@ class Stack:
 
     def close(self) -> None:
         """End everything in order; fails if a process is left or had to be killed."""
-        late: list[str] = []
-        for agent in self.agents:
-            if agent.process.poll() is None:
-                # Twice: what still runs is not waited for.
-                agent.signal()
-                agent.signal(signal.SIGINT)
-        for agent in self.agents:
-            late += _reap(agent.process, "agent")
+        late = self.stop_agents()
         if self.server is not None:
             if self.server.poll() is None:
                 self.server.terminate()
@@ -400,6 +397,17 @@ class Stack:
         late += self.kill_leaks()
         shutil.rmtree(self.folder, ignore_errors=True)
         assert not late, f"left behind: {late}"
+
+    def stop_agents(self) -> list[str]:
+        """End the agents without waiting for what they run; those that had to be killed."""
+        for agent in self.agents:
+            if agent.process.poll() is None:
+                # Twice: what still runs is not waited for.
+                agent.signal()
+                agent.signal(signal.SIGINT)
+        late = [each for agent in self.agents for each in _reap(agent.process, "agent")]
+        self.agents.clear()
+        return late
 
     def kill_leaks(self) -> list[str]:
         """Kill what is still there after a while that should be gone; the command lines."""

@@ -53,7 +53,9 @@ class Chaos:
     def start_agent(self) -> None:
         # Told where the server is, which may be away at the moment.
         where = {"COFLUX_HOST": self.stack.url, "COFLUX_TOKEN": self._token}
-        self.stack.start_agent("crash.py", "--concurrency", "6", wait=False, **where)
+        isolation = self.random.choice(["fork", "reuse"])
+        words = ("crash.py", "--concurrency", "6", "--isolation", isolation)
+        self.stack.start_agent(*words, wait=False, **where)
 
     def kill_something(self) -> None:
         names = list(self._kinds)
@@ -196,7 +198,8 @@ def check_idle(stack: Stack) -> None:
     assert stack.client().queue() == []
 
     def is_idle() -> bool:
-        agents = [each for each in stack.client().agents() if each["connected"]]
-        return len(agents) == 2 and not any(each["running"] or each["waiting"] for each in agents)
+        agents = stack.client().agents()
+        connected = [each for each in agents if each["connected"]]
+        return len(connected) == 2 and not any(a["running"] or a["waiting"] for a in agents)
 
-    until(is_idle, "the agents are idle")
+    until(is_idle, "the agents are idle", step_s=0.5)

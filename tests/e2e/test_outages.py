@@ -13,11 +13,8 @@ from .stack import Agent, Stack, until
 
 
 @pytest.fixture
-def serving(fresh: Stack) -> tuple[Stack, Agent]:
-    """A server that loses agents soon, and an agent."""
-    fresh.environment["COFLUX_RECONNECT_MS"] = "4000"
-    fresh.start_server()
-    return fresh, fresh.start_agent("flow.py", "--register")
+def agent(place: Stack) -> Agent:
+    return place.start_agent("flow.py", "--register")
 
 
 def begin(stack: Stack, path: Path) -> str:
@@ -34,85 +31,80 @@ def check_same_attempt(stack: Stack, run: str) -> None:
 
 
 def test_executions_survive_the_death_of_the_project_process_SE_4(
-    serving: tuple[Stack, Agent], tmp_path: Path
+    place: Stack, agent: Agent, tmp_path: Path
 ) -> None:
-    stack, _ = serving
-    run = begin(stack, tmp_path / "end")
-    queued = stack.submit("flow/later")
-    process = stack.project_process()
+    run = begin(place, tmp_path / "end")
+    queued = place.submit("flow/later")
+    process = place.project_process()
     assert process is not None
     process.kill()
     # Waiting goes on through the restart.
-    assert stack.value(queued) > 0
-    assert stack.execution(f"{run}:2")["status"] == "running"
+    assert place.value(queued) > 0
+    assert place.execution(f"{run}:2")["status"] == "running"
     (tmp_path / "end").write_text("survived")
-    assert stack.value(run) == "survived"
-    check_same_attempt(stack, run)
+    assert place.value(run) == "survived"
+    check_same_attempt(place, run)
 
 
 def test_executions_survive_the_death_of_the_whole_server_SE_4(
-    serving: tuple[Stack, Agent], tmp_path: Path
+    place: Stack, agent: Agent, tmp_path: Path
 ) -> None:
-    stack, agent = serving
-    run = begin(stack, tmp_path / "end")
-    project = stack.project_process()
+    run = begin(place, tmp_path / "end")
+    project = place.project_process()
     assert project is not None
-    stack.kill_server()
+    place.kill_server()
     # An outcome that nobody can take yet is kept.
     (tmp_path / "end").write_text("kept")
     until(lambda: not project.is_running(), "the project process follows")
-    stack.start_server()
-    assert stack.value(run) == "kept"
-    check_same_attempt(stack, run)
+    place.start_server()
+    assert place.value(run) == "kept"
+    check_same_attempt(place, run)
     assert agent.process.poll() is None
-    assert stack.run("flow/add", 1) == 3
+    assert place.run("flow/add", 1) == 3
 
 
 def test_a_killed_agents_executions_are_abandoned_after_the_window_SE_3(
-    serving: tuple[Stack, Agent], tmp_path: Path
+    place: Stack, agent: Agent, tmp_path: Path
 ) -> None:
-    stack, agent = serving
-    run = stack.submit("flow/endless_run", str(tmp_path / "pids"))
-    stack.until_seen("endless", run)
+    run = place.submit("flow/endless_run", str(tmp_path / "pids"))
+    place.until_seen("endless", run)
     agent.kill()
-    until(lambda: not stack.is_any_alive(tmp_path / "pids"), "what it ran is gone as well")
-    assert stack.execution(f"{run}:2")["status"] == "running"
-    outcome = stack.outcome(run)
+    until(lambda: not place.is_any_alive(tmp_path / "pids"), "what it ran is gone as well")
+    assert place.execution(f"{run}:2")["status"] == "running"
+    outcome = place.outcome(run)
     assert outcome.kind == "abandoned"
     assert outcome.body["cause"] == "session lost"
 
 
 def test_an_agent_that_starts_again_with_its_session_says_so_at_once_SE_2(
-    fresh: Stack, tmp_path: Path
+    place: Stack, agent: Agent, tmp_path: Path
 ) -> None:
-    fresh.start_server()
-    agent = fresh.start_agent("flow.py", "--register")
-    run = fresh.submit("flow/until_file", str(tmp_path / "never"))
-    fresh.until_seen("until_file", run)
+    run = place.submit("flow/until_file", str(tmp_path / "never"))
+    place.until_seen("until_file", run)
     agent.kill()
-    again = fresh.start_agent("flow.py")
+    again = place.start_agent("flow.py")
     assert again.session == agent.session
-    assert fresh.outcome(run, 10).kind == "abandoned"
-    assert fresh.run("flow/add", 1) == 3
+    assert place.outcome(run, 10).kind == "abandoned"
+    assert place.run("flow/add", 1) == 3
 
 
-def test_an_outcome_that_a_dead_agent_had_stored_counts_SE_2(fresh: Stack, tmp_path: Path) -> None:
-    fresh.start_server()
-    agent = fresh.start_agent("flow.py", "--register")
-    run = begin(fresh, tmp_path / "end")
+def test_an_outcome_that_a_dead_agent_had_stored_counts_SE_2(
+    place: Stack, agent: Agent, tmp_path: Path
+) -> None:
+    run = begin(place, tmp_path / "end")
     executors = {each.pid for each in agent.executors()}
-    child = fresh.seen("child", run)[0].pid
+    child = place.seen("child", run)[0].pid
     assert child in executors
-    fresh.kill_server()
+    place.kill_server()
     (tmp_path / "end").write_text("stored")
     until(lambda: child not in {p.pid for p in agent.executors()}, "the executor has ended")
-    until(lambda: any(map(holds_outcome, fresh.folder.glob("state/**/*.session"))), "it is stored")
+    until(lambda: any(map(holds_outcome, place.folder.glob("state/**/*.session"))), "it is stored")
     agent.kill()
-    fresh.start_server()
-    fresh.start_agent("flow.py")
-    assert fresh.value(f"{run}:2") == "stored"
+    place.start_server()
+    place.start_agent("flow.py")
+    assert place.value(f"{run}:2") == "stored"
     # Its parent could not be told before it died.
-    assert fresh.outcome(run).kind == "abandoned"
+    assert place.outcome(run).kind == "abandoned"
 
 
 def holds_outcome(path: Path) -> bool:
@@ -120,75 +112,70 @@ def holds_outcome(path: Path) -> bool:
 
 
 def test_a_stopped_agent_that_returns_in_time_goes_on_SE_3(
-    serving: tuple[Stack, Agent], tmp_path: Path
+    place: Stack, agent: Agent, tmp_path: Path
 ) -> None:
-    stack, agent = serving
-    run = begin(stack, tmp_path / "end")
+    run = begin(place, tmp_path / "end")
     agent.signal(signal.SIGSTOP)
     (tmp_path / "end").write_text("slow")
-    assert stack.client().outcome(run, 1).kind is None
+    assert place.client().outcome(run, 1).kind is None
     agent.signal(signal.SIGCONT)
-    assert stack.value(run) == "slow"
-    check_same_attempt(stack, run)
+    assert place.value(run) == "slow"
+    check_same_attempt(place, run)
 
 
 def test_a_killed_zygote_is_replaced_and_running_work_goes_on_SE(
-    serving: tuple[Stack, Agent], tmp_path: Path
+    place: Stack, agent: Agent, tmp_path: Path
 ) -> None:
-    stack, agent = serving
-    run = begin(stack, tmp_path / "end")
+    run = begin(place, tmp_path / "end")
     zygote = agent.zygote()
     zygote.kill()
-    assert stack.run("flow/add", 1) == 3
+    assert place.run("flow/add", 1) == 3
     assert agent.zygote().pid != zygote.pid
     (tmp_path / "end").write_text("went on")
-    assert stack.value(run) == "went on"
-    check_same_attempt(stack, run)
+    assert place.value(run) == "went on"
+    check_same_attempt(place, run)
 
 
 def test_a_killed_executor_is_a_crash_within_a_second_SE_6(
-    serving: tuple[Stack, Agent], tmp_path: Path
+    place: Stack, agent: Agent, tmp_path: Path
 ) -> None:
-    stack, _ = serving
-    run = stack.submit("flow/shouts", 3)
-    seen = stack.until_seen("shouted", run)
+    run = place.submit("flow/shouts", 3)
+    seen = place.until_seen("shouted", run)
     killed_at = time.time() * 1000
     os.kill(seen.pid, signal.SIGKILL)
-    outcome = stack.outcome(run)
+    outcome = place.outcome(run)
     assert outcome.kind == "crashed"
     assert outcome.body["signal"] == signal.SIGKILL
-    assert stack.execution(run)["ended_at"] - killed_at < 1000
+    assert place.execution(run)["ended_at"] - killed_at < 1000
     assert outcome.body["last_lines"] == ["line 0", "line 1", "line 2", "cut off"]
 
 
 def test_an_outage_does_not_double_the_next_attempt_or_lose_a_delay_SE_10(
-    serving: tuple[Stack, Agent], tmp_path: Path
+    place: Stack, agent: Agent, tmp_path: Path
 ) -> None:
-    stack, _ = serving
-    client = stack.client()
+    client = place.client()
     run = client.start("flow/add", (1,), options={"delay_ms": 2500}).id
-    due_at = stack.execution(run)["due_at"]
-    stack.kill_server()
-    stack.start_server()
-    assert stack.value(run) == 3
-    execution = stack.execution(run)
+    due_at = place.execution(run)["due_at"]
+    place.kill_server()
+    place.start_server()
+    assert place.value(run) == 3
+    execution = place.execution(run)
     assert execution["due_at"] == due_at
     assert execution["started_at"] >= due_at
-    assert len(stack.client().inspect(run)["steps"][0]["executions"]) == 1
+    assert len(place.client().inspect(run)["steps"][0]["executions"]) == 1
 
 
 def test_an_agent_that_comes_back_too_late_begins_again_SE_3(
-    serving: tuple[Stack, Agent], tmp_path: Path
+    place: Stack, agent: Agent, tmp_path: Path
 ) -> None:
-    stack, agent = serving
-    run = stack.submit("flow/endless_run", str(tmp_path / "pids"))
-    stack.until_seen("endless", run)
+    run = place.submit("flow/endless_run", str(tmp_path / "pids"))
+    place.until_seen("endless", run)
     agent.signal(signal.SIGSTOP)
     # Whose tokens for programs of its own user are new.
-    stack.kill_server()
-    stack.start_server()
-    assert stack.outcome(run).body["cause"] == "session lost"
+    place.kill_server()
+    place.start_server()
+    assert place.outcome(run).body["cause"] == "session lost"
     agent.signal(signal.SIGCONT)
-    until(lambda: not stack.is_any_alive(tmp_path / "pids"), "what was abandoned is stopped")
-    assert stack.run("flow/add", 1) == 3
-    assert [a["pid"] for a in stack.client().agents()] == [agent.pid]
+    until(lambda: not place.is_any_alive(tmp_path / "pids"), "what was abandoned is stopped")
+    assert place.run("flow/add", 1) == 3
+    assert [a["pid"] for a in place.client().agents()] == [agent.pid]
