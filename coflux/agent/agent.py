@@ -10,11 +10,9 @@ import asyncio
 import os
 import platform
 import socket
-import tempfile
 import uuid
 from collections.abc import Coroutine
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,6 +20,7 @@ import msgspec
 from coflux import wire
 from coflux.agent.config import AgentConfig
 from coflux.agent.control import Loaded, Settings
+from coflux.agent.folder import Folder, remove_abandoned
 from coflux.agent.pool import Assigned, Pool
 from coflux.agent.registration import register
 from coflux.agent.session import Session
@@ -41,9 +40,9 @@ class Agent:
     def __init__(self, config: AgentConfig) -> None:
         self._config = config
         self._incarnation = uuid.uuid4().hex
-        self._folder = Path(tempfile.mkdtemp(prefix="coflux-agent-"))
+        self._folder = Folder()
         self._session = Session(config, self)
-        self._pool = Pool(config, self._folder, self, self.on_loaded)
+        self._pool = Pool(config, self._folder.path, self, self.on_loaded)
         self._loaded: Loaded | None = None
         self._first_load = asyncio.Event()
         self._has_settings = asyncio.Event()
@@ -71,10 +70,13 @@ class Agent:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._pool.kill_all()
             self._pool.close()
+            self._folder.remove()
         if self._failure is not None:
             raise self._failure
 
     async def _serve(self) -> None:
+        # What agents that were killed have left; nobody waits for it.
+        asyncio.get_running_loop().run_in_executor(None, remove_abandoned)
         await self._session.open()
         await self._first_load.wait()
         if self._config.reload or self._config.dev:
@@ -218,7 +220,7 @@ class Agent:
                 project=self._config.project,
                 token=ticket.token,
                 blobs=ticket.blobs if ticket.blobs and os.path.isdir(ticket.blobs) else None,
-                directory=str(self._folder),
+                directory=str(self._folder.path),
                 secret=self._pool.secret,
                 reuse=self._config.isolation == "reuse",
             )

@@ -482,10 +482,9 @@ class Pool:
                 link.pause_output(is_paused)
 
     def close(self) -> None:
-        """End all processes and remove all directories."""
+        """End all processes."""
         for link in list(self._links.values()):
             link.signal_group(signal.SIGKILL)
             link.close()
         self._nursery.close()
         self._sweeper.shutdown()
-        shutil.rmtree(self._folder, ignore_errors=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -299,3 +300,18 @@ def test_nothing_is_left_behind(puppet: Puppet, started: AgentProcess) -> None:
     assert not [p for p in below if p.is_running() and p.status() != "zombie"]
     own = [name for name in before if not os.path.exists(f"/tmp/{name}")]
     assert own
+
+
+def test_what_killed_agents_left_is_removed_by_the_next(
+    puppet: Puppet, started: AgentProcess
+) -> None:
+    puppet.execute("R1:1:1", "sleep", 60)
+    puppet.wait(wire.Started)
+    (folder,) = {Path(p.cwd()).parent for p in started.descendants() if "coflux-agent-" in p.cwd()}
+    assert started.process is not None
+    started.process.kill()
+    started.process.wait()
+    assert folder.is_dir()
+    os.utime(folder, (0, 0))
+    started.start("flow.py")
+    puppet.until(lambda: not folder.exists())
