@@ -43,7 +43,11 @@ c.ServerApp.allow_root = True
 c.ServerApp.open_browser = False
 c.ServerApp.root_dir = {root!r}
 c.ServerApp.base_url = {base!r}
-c.ServerApp.jpserver_extensions = {{"coflux": True}}
+# Others are of no use here and take long to load.
+c.ServerApp.jpserver_extensions = {{
+    "coflux": True, "jupyterlab": {has_lab}, "jupyter_lsp": False,
+    "jupyter_server_terminals": False, "notebook": False, "notebook_shim": False,
+}}
 c.IdentityProvider.token = {token!r}
 c.LabApp.expose_app_in_browser = True
 c.LabApp.extension_manager = "readonly"
@@ -86,7 +90,6 @@ class Jupyter:
         self.process: subprocess.Popen[bytes] | None = None
         for name in ("root", "run", "data", "config", "ipython", "settings", "labextensions"):
             (self.folder / name).mkdir(mode=0o700)
-        self._write_config()
         clean = {
             name: value
             for name, value in os.environ.items()
@@ -105,9 +108,10 @@ class Jupyter:
             "JUPYTER_PLATFORM_DIRS": "1",
         }
 
-    def _write_config(self) -> None:
+    def _write_config(self, has_lab: bool) -> None:
         text = _CONFIG.format(
             port=self.port,
+            has_lab=has_lab,
             root=str(self.root),
             base=self.base,
             token=TOKEN,
@@ -117,17 +121,18 @@ class Jupyter:
         )
         (self.folder / "config" / "jupyter_server_config.py").write_text(text)
         news = self.folder / "settings" / "@jupyterlab" / "apputils-extension"
-        news.mkdir(parents=True)
+        news.mkdir(parents=True, exist_ok=True)
         settings = {"fetchNews": "false", "checkForUpdates": False}
         (news / "notification.jupyterlab-settings").write_text(json.dumps(settings))
         package = Path(__file__).resolve().parents[2] / "coflux/jupyter/labextension"
-        if package.exists():
+        if package.exists() and not (self.folder / "labextensions" / "coflux").exists():
             (self.folder / "labextensions" / "coflux").symlink_to(package)
 
     # --- life -----------------------------------------------------------------------------------
 
-    def start(self, command: str = "lab") -> None:
-        """Start it and wait until it answers."""
+    def start(self, command: str = "lab", ready: str = "Coflux is at") -> None:
+        """Start it and wait until it answers and has said that it is ready."""
+        self._write_config(has_lab=command == "lab")
         log = (self.folder / "server.log").open("ab")
         with log:
             self.process = subprocess.Popen(
@@ -138,9 +143,9 @@ class Jupyter:
                 stdout=log,
                 stderr=log,
             )
-        until(self._answers, "the Jupyter server answers")
+        until(lambda: self._answers(ready), "the Jupyter server answers")
 
-    def _answers(self) -> bool:
+    def _answers(self, ready: str) -> bool:
         assert self.process is not None
         if self.process.poll() is not None:
             raise AssertionError(f"the server ended: {self.said()[-3000:]}")
@@ -148,7 +153,7 @@ class Jupyter:
             self.ask("GET", "api/status")
         except (OSError, urllib.error.URLError):
             return False
-        return "Coflux is" in self.said()
+        return ready in self.said()
 
     def said(self) -> str:
         """What it has printed."""
@@ -277,9 +282,7 @@ class Lab:
         self.page.wait_for_function("window.jupyterapp !== undefined")
         self.page.evaluate("async () => { await jupyterapp.started; await jupyterapp.restored }")
         if notebook:
-            self.page.wait_for_function(
-                "window.jupyterapp.shell.currentWidget?.context?.isReady"
-            )
+            self.page.wait_for_function("window.jupyterapp.shell.currentWidget?.context?.isReady")
             self.wait_kernel()
 
     def wait_kernel(self) -> None:
