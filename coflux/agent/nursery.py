@@ -232,9 +232,10 @@ class Nursery:
         generation.news.close()
         generation.orders.close()
         del self._generations[generation.number]
-        # Its executors have become ours.
-        for pid in generation.pids:
-            self._own[pid] = None
+        # Its executors have become ours; all of them, before the end of one has anybody look for
+        # processes that are nobody's.
+        self._own.update(dict.fromkeys(generation.pids))
+        for pid in list(generation.pids):
             self._reap(pid, None)
         if not generation.is_loaded:
             self._parent.on_loaded(generation.number, self._unloaded(generation))
