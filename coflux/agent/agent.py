@@ -30,6 +30,9 @@ from coflux.errors import Refused
 
 _encode = msgspec.msgpack.Encoder().encode
 
+#: More executions than these are a crowd: a caller and what it waits for are none.
+_CROWD = 3
+
 #: Longest pause before repositories whose import killed its process are imported again, in s.
 _LOAD_AGAIN_MAX_S = 60
 
@@ -250,10 +253,19 @@ class Agent:
         """Drain and end."""
         self._start(self.drain())
 
+    def on_notice(self, text: str) -> None:
+        """Tell the user."""
+        self._say(text)
+
     def on_lost(self, reason: str) -> None:
         """The session is over for ever; what it ran has been abandoned."""
         self._say(f"the session is lost ({reason}); beginning another")
         self._pool.kill_all()
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so much runs that no one message is waited for."""
+        return self._pool.count > _CROWD
 
     def on_log_pressure(self, is_high: bool) -> None:
         """There are more logs than the server takes, or no longer."""

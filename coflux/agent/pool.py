@@ -230,6 +230,11 @@ class Pool:
             self._stop(link, 0)
 
     @property
+    def count(self) -> int:
+        """How many executions the agent has."""
+        return len(self._assignments)
+
+    @property
     def is_busy(self) -> bool:
         """Whether the agent has any execution whose process may live."""
         return bool(self._assignments)

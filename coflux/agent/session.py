@@ -28,6 +28,9 @@ _logger = logging.getLogger(__name__)
 
 #: Seconds that a report may wait for company.
 _LINGER_S = 0.002
+#: Seconds between two frames while many executions run: fewer frames then are worth more than the
+#: moment that each waits.
+_CROWDED_S = 0.001
 #: Bytes of log entries in one message, and on the way at once.
 _LOG_MESSAGE = 256 * 1024
 _LOGS_ON_THE_WAY = 4 * 1024 * 1024
@@ -50,6 +53,7 @@ class _Reply(Record, tag="reply"):
 
 _Instruction = Union[
     wire.Welcome, wire.Goodbye, Assigned, wire.Abort, wire.Acknowledgement, _Reply, wire.Retire,
+    wire.Notice,
 ]  # fmt: skip
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -93,8 +97,15 @@ class Handler(Protocol):
     def on_retire(self) -> None:
         """Drain and end."""
 
+    def on_notice(self, text: str) -> None:
+        """Tell the user."""
+
     def on_lost(self, reason: str) -> None:
         """The session is over for ever; what it ran has been abandoned."""
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so much runs that no one message is waited for."""
 
     def on_log_pressure(self, is_high: bool) -> None:
         """There are more logs than the server takes, or no longer."""
@@ -119,6 +130,7 @@ class Session:
         self._is_pressed = False
         self._flush_at: asyncio.TimerHandle | asyncio.Handle | None = None
         self._is_flush_urgent = False
+        self._flushed_at = 0.0
         #: Outcomes not yet acknowledged, by number; on the disk while there is no connection.
         self._outcomes: dict[int, bytes] = {}
         #: Their executions: still ours as long as the server may not know how they ended.
@@ -291,6 +303,8 @@ class Session:
                 self._on_welcome(message)
             elif isinstance(message, wire.Goodbye):
                 self._on_goodbye(message)
+            elif isinstance(message, wire.Notice):
+                handler.on_notice(message.text)
             else:
                 handler.on_retire()
 
@@ -412,6 +426,11 @@ class Session:
         if self._flush_at is not None:
             self._flush_at.cancel()
         self._is_flush_urgent = True
+        if self._handler.is_crowded:
+            due = self._flushed_at + _CROWDED_S
+            if due > self._loop.time():
+                self._flush_at = self._loop.call_at(due, self._flush)
+                return
         # After all that is ready in this turn of the loop: it goes in one frame.
         self._flush_at = self._loop.call_soon(self._flush)
 
@@ -419,6 +438,7 @@ class Session:
         self._flush_at, self._is_flush_urgent = None, False
         if not self._is_welcome or self._connection is None:
             return
+        self._flushed_at = self._loop.time()
         self._pack_logs()
         batch: list[msgspec.Raw] = []
         size = 0
