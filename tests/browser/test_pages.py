@@ -101,7 +101,7 @@ def test_the_environment_is_switched_and_stays_in_the_address(
 ) -> None:
     stack.cli("env", "create", "lab", "--base", "default")
     page = open_page("runs")
-    page.get_by_role("button", name="Environment").click()
+    page.get_by_role("button", name=re.compile("Environment:")).click()
     page.get_by_role("menuitem", name=re.compile("lab")).click()
     expect(page).to_have_url(re.compile("env=lab"))
     expect(page.get_by_text("No runs yet")).to_be_visible()

@@ -104,7 +104,7 @@ function Page({ place }: { place: Place }) {
     case "projects": return <ProjectsPage />;
     case "asset": return <AssetPage place={place} />;
     case "search": return <SearchPage q={place.q ?? ""} />;
-    case "unknown": return <Empty title="There is no such page"><p><code>{place.path}</code></p><p><Link to={{ page: "home" }}>Home</Link></p></Empty>;
+    case "unknown": return <Empty isPage title="There is no such page"><p><code>{place.path}</code></p><p><Link to={{ page: "home" }}>Home</Link></p></Empty>;
   }
 }
 

@@ -29,7 +29,7 @@ export function EnvironmentSwitcher() {
         { key: "manage", label: <span class="dim">Manage environments…</span>, run: () => nav.go({ page: "environments" }) },
       ]}
     >
-      <Icon name="environments" size={14} />
+      <Icon name="environments" size={14} /><span class="sr">Environment:</span>
       <span class="clip">{environment ?? "All environments"}</span>
       {current?.state === "paused" && <span class="badge f-stopped">paused</span>}
     </Menu>

@@ -244,13 +244,12 @@ interface BoxProps {
   drag: { current: { isDragging: boolean } };
 }
 
-function boxAttributes(id: string, props: BoxProps, look: string, label: string) {
+function boxAttributes(id: string, props: BoxProps, look: string) {
   const { x, y, isSelected, isActive, isDim, onHover, drag } = props;
   return {
     class: `node f-${look}${isSelected ? " selected" : ""}${isDim ? " dimmed" : ""}`,
     style: { left: `${x}px`, top: `${y}px`, width: `${NODE.width}px`, height: `${NODE.height}px` },
     "data-node": id,
-    "aria-label": label,
     "aria-current": isSelected ? ("true" as const) : undefined,
     tabIndex: isActive ? 0 : -1,
     draggable: false,
@@ -268,14 +267,13 @@ const isSame = (a: BoxProps, b: BoxProps): boolean =>
 
 const StepBox = memo<BoxProps & { step: Step }>(function StepBox({ step, ...props }) {
   const look = lookOf(step.status);
-  const attempts = step.attempts.length > 1 ? `, attempt ${step.latest.number}` : "";
   return (
-    <Link {...boxAttributes(String(step.number), props, look.family, `${step.name}, step ${step.number}, ${look.word}${attempts}`)} to={props.place}>
-      <span class="node-name"><StateIcon status={step.status} />{step.name}</span>
+    <Link {...boxAttributes(String(step.number), props, look.family)} to={props.place}>
+      <span class="node-name"><StateIcon status={step.status} />{step.name}<span class="sr">, step {step.number}, {look.word}</span></span>
       <span class="node-about">
         {step.groupName && <span class="node-group">{step.groupName}</span>}
         <StepTime step={step} />
-        {step.attempts.length > 1 && <span title="attempts">#{step.latest.number}</span>}
+        {step.attempts.length > 1 && <span title="attempts"><span class="sr">attempt </span>#{step.latest.number}</span>}
         {hasFailed(step) && !isFailed(step.status) && <StateIcon status={step.outcome} size={11} />}
       </span>
     </Link>
@@ -298,13 +296,13 @@ const StackBox = memo<StackProps>(function StackBox({ stack, onToggle, ...props 
   const families = byFamily(stack.counts);
   const failed = families.get("failed") ?? 0;
   const done = stack.size - (families.get("active") ?? 0) - (families.get("pending") ?? 0);
-  const attributes = boxAttributes(stack.id, props, lookOf(status).family, `${plural(stack.size, "step")} ${stack.groupName ?? stack.name}, ${done} done, ${failed} failed`);
+  const attributes = boxAttributes(stack.id, props, lookOf(status).family);
   return (
     <Link {...attributes} class={`${attributes.class} stack`} to={props.place} onDblClick={(event) => { event.preventDefault(); onToggle?.(stack.id); }}>
       <span class="node-name"><StateIcon status={status} />{stack.groupName ?? stack.name}<span class="times">×{count(stack.size)}</span></span>
       <Histogram counts={stack.counts} />
       <span class="node-about">
-        <span class="num">{count(done)}/{count(stack.size)}</span>
+        <span class="num">{count(done)}/{count(stack.size)}<span class="sr"> done</span></span>
         {failed > 0 && <span class="failed-count">{count(failed)} failed</span>}
         {stack.hidden > 0 && <span title="steps below them">+{count(stack.hidden)}</span>}
       </span>

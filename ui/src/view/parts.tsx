@@ -86,8 +86,9 @@ export function Problem({ error, retry, title }: { error: RequestError | { code?
   );
 }
 
-export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
-  return <div class="empty"><p class="title">{title}</p>{children}</div>;
+/** `isPage`: it stands for the whole page, so it is its heading. */
+export function Empty({ title, children, isPage }: { title: string; children?: ComponentChildren; isPage?: boolean }) {
+  return <div class="empty">{isPage ? <h1 class="title">{title}</h1> : <p class="title">{title}</p>}{children}</div>;
 }
 
 export function Loading({ what = "Loading" }: { what?: string }) {
@@ -228,7 +229,7 @@ export function Menu({ label, icon = "more", items, children, title }: {
   };
   return (
     <div class="menu" ref={ref} onKeyDown={onKey}>
-      <Button kind={children ? "plain" : "quiet"} icon={children ? undefined : icon} label={label ?? title} aria-haspopup="menu" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
+      <Button kind={children ? "plain" : "quiet"} icon={children ? undefined : icon} label={children ? undefined : label ?? title} title={title} aria-haspopup="menu" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
         {children}{children && <Icon name="down" size={12} />}
       </Button>
       {isOpen && (

@@ -39,7 +39,7 @@ export function RunView({ place, extra }: RunViewProps) {
     if (live.state !== "failed") return <Loading what="Loading the run" />;
     if (live.code !== "not_found") return <Problem title="The run could not be loaded" error={live} retry={() => transport.retry("graph", args)} />;
     return (
-      <Empty title={`There is no run ${place.run} here`}>
+      <Empty isPage title={`There is no run ${place.run} here`}>
         <p>{live.message}</p>
         <p>It may be of another project or server, or of an environment that your token does not cover.</p>
         {environment && <p><Link to={place} environment={null}>Look for it in its own environment</Link></p>}
@@ -85,10 +85,12 @@ function Loaded({ model, place, extra }: RunViewProps & { model: Model }) {
   return (
     <div class="run" onKeyDown={(event) => { if (event.key === "Escape" && selected !== null && !(event.target as HTMLElement).closest("input, textarea, dialog")) clear(); }}>
       <RunHeader model={model} place={place} extra={extra} />
-      <div class="tabs" role="tablist" aria-label="Views of the run">
+      <div class="tabs">
+        <div class="tab-row" role="tablist" aria-label="Views of the run">
         {Object.entries(TABS).map(([view, label]) => (
           <Link key={view} role="tab" aria-selected={place.view === view} to={{ ...place, view: view as RunTab, line: undefined, q: undefined, level: undefined, tab: place.tab }}>{label}</Link>
         ))}
+        </div>
         <span class="spacer" />
         <Counts model={model} place={place} />
       </div>

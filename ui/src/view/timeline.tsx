@@ -38,7 +38,7 @@ export function Timeline({ model, selected, only, placeOfStep, placeOfStack }: T
     <div class="timeline">
       <Axis view={view} origin={start} whole={whole} onZoom={setZoomed} isZoomed={zoomed !== null} />
       <Virtual
-        count={rows.length} height={ROW} label="Timeline of steps" reveal={reveal !== null && reveal >= 0 ? reveal : null}
+        count={rows.length} height={ROW} label="Timeline of steps" role="region" reveal={reveal !== null && reveal >= 0 ? reveal : null}
         render={(index) => {
           const row = rows[index]!;
           return row.kind === "step"

@@ -52,7 +52,7 @@ export function Virtual({ count, height, render, class: more, label, role = "lis
   const rows: ComponentChildren[] = [];
   for (let i = first; i < last; i++) rows.push(render(i));
   return (
-    <div ref={ref} class={`virtual ${more ?? ""}`} tabIndex={0} aria-label={label} role={role as "list"} onScroll={(event) => { measure(); onScroll?.(event.currentTarget); }}>
+    <div ref={ref} class={more ? `virtual ${more}` : "virtual"} tabIndex={0} aria-label={label} role={role as "list"} onScroll={(event) => { measure(); onScroll?.(event.currentTarget); }}>
       {header}
       <div class="virtual-space" role="presentation" style={{ height: `${shown * height}px` }}>
         <div class="virtual-rows" role="presentation" style={{ transform: `translateY(${first * height}px)` }}>{rows}</div>

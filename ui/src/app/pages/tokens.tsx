@@ -28,7 +28,7 @@ export function TokensPage() {
   const list = useRequest<Token[]>(isAllowed ? "/tokens" : null);
   const [isCreating, setCreating] = useState(false);
   const [revoked, setRevoked] = useState<Token | null>(null);
-  if (!isAllowed) return <Empty title="Tokens are for administrators"><p>Your token gives no admin right in this project. Whoever made it can make others.</p></Empty>;
+  if (!isAllowed) return <Empty isPage title="Tokens are for administrators"><p>Your token gives no admin right in this project. Whoever made it can make others.</p></Empty>;
   return (
     <div class="page">
       <div class="page-head"><h1>Tokens</h1><span class="spacer" /><Button kind="primary" icon="plus" onClick={() => setCreating(true)}>New token</Button></div>
