@@ -136,6 +136,47 @@ def test_a_killed_zygote_is_replaced_and_running_work_goes_on_SE(
     check_same_attempt(place, run)
 
 
+def test_executors_outlive_a_zygote_that_dies_together_with_one_of_them_SE(
+    place: Stack, agent: Agent, tmp_path: Path
+) -> None:
+    runs = [place.submit("flow/until_file", str(tmp_path / "end")) for _ in range(4)]
+    pids = [place.until_seen("until_file", run).pid for run in runs]
+    # Both deaths are there when the agent looks.
+    agent.signal(signal.SIGSTOP)
+    agent.zygote().kill()
+    os.kill(pids[1], signal.SIGKILL)
+    agent.signal(signal.SIGCONT)
+    assert place.outcome(runs[1]).body["signal"] == signal.SIGKILL
+    assert place.run("flow/add", 1) == 3
+    (tmp_path / "end").write_text("went on")
+    assert [place.outcome(run).kind for run in runs] == ["value", "crashed", "value", "value"]
+
+
+def test_an_import_whose_process_is_killed_is_tried_again_SE(place: Stack, tmp_path: Path) -> None:
+    place.write(
+        "slow.py",
+        f"""
+        import os, time
+        import coflux as cf
+        from witness import saw
+
+        saw("import")
+        while not os.path.exists({str(tmp_path / "go")!r}):
+            time.sleep(0.01)
+
+        @cf.workflow()
+        def go():
+            return "gone"
+        """,
+    )
+    agent = place.start_agent("slow.py", "--register", wait=False)
+    until(lambda: place.seen("import", "none"), "it imports")
+    agent.zygote().kill()
+    until(lambda: "trying again" in agent.said(), "the agent knows")
+    (tmp_path / "go").touch()
+    assert until(lambda: place.run("slow/go"), "it is served") == "gone"
+
+
 def test_a_killed_executor_is_a_crash_within_a_second_SE_6(
     place: Stack, agent: Agent, tmp_path: Path
 ) -> None:
