@@ -335,6 +335,31 @@ class Measurement(Record):
     definition: MetricDefinition | None = None
 
 
+# --- pools ------------------------------------------------------------------------------------
+
+
+class PoolSpec(Record):
+    """A recipe for starting agents on demand (PO-1)."""
+
+    #: Repositories that its agents host: `module`, or `package.*` for a package and all below it.
+    repositories: tuple[str, ...]
+    launcher: str = "process"
+    #: What the launcher needs to know, such as `image`.
+    settings: dict[str, str] = {}
+    min: int = 0
+    max: int = 1
+    #: Executions that each of its agents runs at once.
+    concurrency: int = 4
+    provides: dict[str, tuple[str, ...]] = {}
+    accepts: Requires = {}
+    #: Variables that its agents start with.
+    env: dict[str, str] = {}
+    #: Names of further variables, whose values are kept elsewhere and never shown.
+    secrets: tuple[str, ...] = ()
+    #: Changes with the value of any secret.
+    secrets_revision: str = ""
+
+
 # --- identifiers ------------------------------------------------------------------------------
 
 #: 50 symbols: consonants in both cases and the digits 2 to 9 (ID-1).

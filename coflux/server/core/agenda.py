@@ -103,6 +103,9 @@ class Agenda:
         #: Environments in which something may have become assignable.
         self.stirred: dict[str, None] = {}
         self.eligible: dict[LaneKey, list[Session]] = {}
+        #: Launched agents that have been given work, and since when others have none.
+        self.used_launches: dict[str, None] = {}
+        self.idle_launches: dict[str, int] = {}
         #: What an attempt with `reuse` may take, by the attempt (RR-4).
         self.reusable: dict[str, dict[MemoKey, list[Step]]] = {}
         #: Queued executions that an equal one may replace (DF).

@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from typing import ClassVar, Union
 
-from coflux.model import AssetManifest, Definition, Record, Requires, Result, Submission, Value
+from coflux.model import (
+    AssetManifest,
+    Definition,
+    PoolSpec,
+    Record,
+    Requires,
+    Result,
+    Submission,
+    Value,
+)
 from coflux.server.core.entities import SlotLimit
 from coflux.server.core.events import Repository, SessionConnected
 
@@ -83,6 +92,8 @@ class SessionOpened(Change, tag="session"):
     token_hash: bytes
     by: str
     at: int
+    #: The launch that it is for.
+    launch: str | None = None
 
 
 class IncarnationSet(Change, tag="incarnation"):
@@ -131,6 +142,50 @@ class SessionEnded(Change, tag="session_ended"):
 
     session: str
     reason: str
+    at: int
+
+
+# --- pools ------------------------------------------------------------------------------------
+
+
+class PoolSet(Change, tag="pool"):
+    """A pool is like this from now on."""
+
+    pool: str
+    environment: str
+    name: str
+    spec: PoolSpec
+    state: str
+    revision: int
+    by: str
+    at: int
+
+
+class LaunchWanted(Change, tag="launch"):
+    """A pool starts an agent."""
+
+    launch: str
+    pool: str
+    at: int
+
+
+class LaunchRetired(Change, tag="retired"):
+    """A launched agent shall end."""
+
+    launch: str
+    reason: str
+    at: int
+
+
+class LaunchEnded(Change, tag="launch_ended"):
+    """A launched agent is gone; the pool tries no other before `retry_at`."""
+
+    launch: str
+    pool: str
+    error: str | None
+    lines: tuple[str, ...]
+    failures: int
+    retry_at: int
     at: int
 
 
@@ -345,6 +400,7 @@ class RunFinished(Change, tag="finished"):
 AnyChange = Union[
     EnvironmentSet, ManifestSet, SettingSet, SlotSet, CacheForgotten,
     SessionOpened, IncarnationSet, SessionEnded,
+    PoolSet, LaunchWanted, LaunchRetired, LaunchEnded,
     Connected, Announced, Drained, Acknowledged,
     RunCreated, StepCreated, ChildJoined, GroupNamed, ExecutionCreated, CacheChecked, Assigned,
     Started, CodeRecorded, Blocked, Unblocked, Depended, ResultRecorded, LinkSucceeded,

@@ -53,6 +53,27 @@ class Close(Record):
     final: bool = False
 
 
+class Retire(Record):
+    """Tell the agent to drain and end."""
+
+    session: str
+
+
+class Launch(Record):
+    """Start an agent of a pool."""
+
+    launch: str
+    pool: str
+
+
+class StopLaunch(Record):
+    """Have the launcher stop an agent: in good order, or `now`."""
+
+    launch: str
+    pool: str
+    now: bool = False
+
+
 class Submitted(Record):
     """Answer: these executions exist now. `is_new` is False for a known idempotency key."""
 
@@ -109,5 +130,6 @@ class Refuse(Record):
 
 
 Effect = Union[
-    Execute, Abort, Welcome, Close, Submitted, Answer, Expire, Confirm, GiveAsset, Refuse,
+    Execute, Abort, Welcome, Close, Retire, Launch, StopLaunch,
+    Submitted, Answer, Expire, Confirm, GiveAsset, Refuse,
 ]  # fmt: skip

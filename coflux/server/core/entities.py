@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from coflux.model import (
     AssetManifest,
     Definition,
+    PoolSpec,
     Record,
     Requires,
     Result,
@@ -114,6 +115,54 @@ class Session:
         """Replace what it hosts."""
         self.targets = {(r.name, d.name): d for r in repositories for d in r.targets}
         self.failures = {r.name: r.failure for r in repositories if r.failure is not None}
+
+
+class Pool:
+    """A recipe for agents in an environment, and the agents it has started."""
+
+    __slots__ = ("content", "environment", "error", "failures", "id", "launches", "lines", "name",
+                 "retry_at", "revision", "spec", "state")  # fmt: skip
+
+    def __init__(self, id: str, environment: str, name: str, spec: PoolSpec) -> None:
+        self.id = id
+        self.environment = environment
+        self.name = name
+        self.spec = spec
+        #: `active`, `disabled` or `deleted`.
+        self.state = "active"
+        #: How often it was changed.
+        self.revision = 0
+        #: The revision that gave it its present content.
+        self.content = 0
+        #: Launches that have not ended.
+        self.launches: dict[str, LaunchRecord] = {}
+        #: Failed or fruitless launches in a row, and when the next is tried.
+        self.failures = 0
+        self.retry_at = 0
+        #: Why the last of them failed, with what its process said last.
+        self.error: str | None = None
+        self.lines: tuple[str, ...] = ()
+
+
+class LaunchRecord:
+    """One agent that a pool has started, or is about to."""
+
+    __slots__ = ("created_at", "id", "is_lost", "pool", "reason", "retired_at", "revision",
+                 "session")  # fmt: skip
+
+    def __init__(self, id: str, pool: Pool, at: int) -> None:
+        self.id = id
+        self.pool = pool.id
+        #: Of the pool's content that it was started with.
+        self.revision = pool.content
+        self.created_at = at
+        #: The session that was opened for it.
+        self.session: str | None = None
+        #: When and why it was told to end.
+        self.retired_at: int | None = None
+        self.reason = ""
+        #: Its session is over, although nobody told it to end.
+        self.is_lost = False
 
 
 #: A memo key without references, and what those of the call lead to.

@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from typing import Any, Union
 
-from coflux.model import AssetManifest, Definition, Record, Requires, Result, Submission
+from coflux.model import (
+    AssetManifest,
+    Definition,
+    PoolSpec,
+    Record,
+    Requires,
+    Result,
+    Submission,
+)
 
 
 class Caller(Record):
@@ -170,6 +178,8 @@ class SessionRequested(Record):
     to: Caller
     environment: str
     token_hash: bytes
+    #: The launch that the session is for.
+    launch: str | None = None
 
 
 class Repository(Record):
@@ -223,6 +233,63 @@ class TargetsAnnounced(Record):
 
     session: str
     repositories: tuple[Repository, ...]
+
+
+# --- pools ------------------------------------------------------------------------------------
+
+
+class PoolRequested(Record):
+    """A new pool is wanted in an environment (by id)."""
+
+    to: Caller
+    environment: str
+    name: str
+    spec: PoolSpec
+
+
+class PoolChanged(Record):
+    """A pool shall have other values in these fields of its `PoolSpec`."""
+
+    to: Caller
+    environment: str
+    name: str
+    fields: dict[str, Any]
+
+
+class PoolStateRequested(Record):
+    """A pool shall be `active`, `disabled` or `deleted`."""
+
+    to: Caller
+    environment: str
+    name: str
+    state: str
+
+
+class PoolWanted(Record):
+    """A pool in an import; `revision`: of the pool as it was when it was exported."""
+
+    spec: PoolSpec
+    revision: int | None = None
+
+
+class PoolsImported(Record):
+    """The pools of an environment shall be these; `only`: of these names."""
+
+    to: Caller
+    environment: str
+    pools: dict[str, PoolWanted]
+    only: tuple[str, ...] | None = None
+    dry_run: bool = False
+    force: bool = False
+
+
+class LaunchReported(Record):
+    """A launch could not be made (`error`), or its process has ended."""
+
+    launch: str
+    error: str | None = None
+    #: What it said last.
+    lines: tuple[str, ...] = ()
 
 
 # --- reports about executions -----------------------------------------------------------------
@@ -333,4 +400,5 @@ Event = Union[
     SessionDisconnected, SessionClosed, SessionDrained, TargetsAnnounced, AssignmentAcknowledged,
     ExecutionStarted, OutcomeReported, ProcessDied, CodeReported, StepsRequested, WaitRequested,
     DependenciesReported, SuspensionRequested, AssetPersisted, AssetRequested, CheckpointRequested,
+    PoolRequested, PoolChanged, PoolStateRequested, PoolsImported, LaunchReported,
 ]  # fmt: skip

@@ -26,6 +26,7 @@ class Limits(Record):
     depth: int = 1_000
     suspensions: int = 10_000
     suspensions_per_minute: int = 60
+    pool_idle_ms: int = 30_000
     parameters: int = 64
     name: int = 100
     environment_name: int = 100
@@ -58,6 +59,9 @@ SETTINGS: dict[str, Setting] = {
     ),
     "reconnect_ms": Setting(
         "An agent that is away for longer loses its session and what it ran.", "ms", 1_000, _DAY
+    ),
+    "pool_idle_ms": Setting(
+        "An agent that a pool has started ends after so long without work.", "ms", 1_000, _DAY
     ),
     "waiting_processes": Setting("Executions that may wait in live processes of one agent."),
     "run_steps": Setting("Steps that a run may have before it is held."),

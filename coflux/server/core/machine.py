@@ -17,8 +17,10 @@ from coflux.server.core import (
     cancellation,
     deferral,
     environments,
+    launches,
     manifests,
     outcomes,
+    pools,
     reruns,
     results,
     scheduling,
@@ -77,6 +79,14 @@ class Machine:
             lost_at = now + self.state.setting(session.environment, "reconnect_ms")
             turn.record(Connected(session.id, None, lost_at))
             self.agenda.at(lost_at, "session", session.id)
+        for launch in self.state.launches.values():
+            # Whether one that was there before has been of use is not told again.
+            self.agenda.used_launches[launch.id] = None
+            if launch.retired_at is not None:
+                self.agenda.at(now + launches.DRAIN_MS, "launch", launch.id)
+        for environment, found in self.state.pools_in.items():
+            if found:
+                self.agenda.stirred[environment] = None
         runs = list(self.state.runs.values())
         for run in runs:
             self._take_up(turn, run)
@@ -131,7 +141,10 @@ def _look_after(turn: Turn) -> None:
         if not turn.agenda.stirred:
             return
         # After all that has ended: waiting executions come before new work (T10).
+        stirred = list(turn.agenda.stirred)
         scheduling.assign(turn)
+        for environment in stirred:
+            launches.follow(turn, environment)
 
 
 def _take_deadlines(turn: Turn) -> None:
@@ -144,6 +157,10 @@ def _take_deadlines(turn: Turn) -> None:
             timeouts.watch(turn, id)
         elif kind == "queue":
             timeouts.queued_too_long(turn, id)
+        elif kind == "pool":
+            launches.woken(turn, id)
+        elif kind == "launch":
+            launches.overdue(turn, id)
         elif kind == "slot":
             turn.agenda.stirred[id] = None
         else:
@@ -221,4 +238,9 @@ _RULES: dict[type[Any], Callable[[Turn, Any], None]] = {
     e.AssetPersisted: assets.persisted,
     e.AssetRequested: assets.requested,
     e.CheckpointRequested: assets.checkpoint_requested,
+    e.PoolRequested: pools.requested,
+    e.PoolChanged: pools.changed,
+    e.PoolStateRequested: pools.state_requested,
+    e.PoolsImported: pools.imported,
+    e.LaunchReported: launches.reported,
 }

@@ -10,13 +10,15 @@ import difflib
 from typing import Any
 
 from coflux.model import Record, Requires, target_id
-from coflux.server.core import caps, gates, scheduling, slots
+from coflux.server.core import caps, gates, launches, scheduling, slots
 from coflux.server.core.agenda import Agenda, LaneKey
 from coflux.server.core.entities import Execution, Session
 from coflux.server.core.state import State
 
 #: Why an execution is due in the future, by its origin.
 _WHY = {"retry": "back-off", "resume": "suspension", "recurrence": "recurrence"}
+#: Reasons that another agent would end.
+_OF_AGENTS = ("agent", "tags", "draining", "concurrency")
 #: Ids named in a text; the data has all of them.
 _SHOWN = 3
 
@@ -31,6 +33,14 @@ class Reason(Record):
 
 def reason(state: State, agenda: Agenda, execution: Execution, now: int) -> Reason:
     """The first reason that applies to a queued execution; `now` in ms UTC."""
+    found = _first(state, agenda, execution, now)
+    if found.code not in _OF_AGENTS:
+        return found
+    hint, data = launches.hint(state, scheduling.lane_key(execution), now)
+    return Reason(found.code, f"{found.text}; {hint}", {**found.data, **data}) if hint else found
+
+
+def _first(state: State, agenda: Agenda, execution: Execution, now: int) -> Reason:
     return (
         _paused(state, execution)
         or _due(execution, now)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import operator
+from typing import Protocol
 
 from coflux.model import Requires, Spawned, execution_id
 from coflux.server.core import (
@@ -27,6 +28,19 @@ from coflux.server.core.entities import Execution, Session
 from coflux.server.core.state import State
 from coflux.server.core.statuses import Status
 from coflux.server.core.turn import Turn
+
+
+class Offering(Protocol):
+    """What tags are compared with: a session, or the recipe for one."""
+
+    @property
+    def provides(self) -> dict[str, tuple[str, ...]]:
+        """Tags that it offers."""
+
+    @property
+    def accepts(self) -> Requires:
+        """Tags that its work must require."""
+
 
 _RANK = operator.itemgetter(0, 1)
 
@@ -96,17 +110,17 @@ def effective_requires(execution: Execution) -> Requires:
     return {key: values for key, values in merged.items() if values not in ((), False)}
 
 
-def matches(session: Session, requires: Requires) -> bool:
+def matches(session: Offering, requires: Requires) -> bool:
     """Whether the tags of a session and of an execution fit (SC-2)."""
     return not missing_tags(session, requires) and not unwanted_tags(session, requires)
 
 
-def missing_tags(session: Session, requires: Requires) -> dict[str, tuple[str, ...] | bool]:
+def missing_tags(session: Offering, requires: Requires) -> dict[str, tuple[str, ...] | bool]:
     """Required tags that a session does not offer."""
     return {key: values for key, values in requires.items() if not _offers(session, key, values)}
 
 
-def unwanted_tags(session: Session, requires: Requires) -> Requires:
+def unwanted_tags(session: Offering, requires: Requires) -> Requires:
     """Tags of which a session accepts only work that requires them."""
     accepts = session.accepts.items()
     return {key: values for key, values in accepts if not _overlap(requires.get(key), values)}
@@ -142,7 +156,7 @@ def _overlap(required: tuple[str, ...] | bool | None, accepted: tuple[str, ...] 
     return required is True or accepted is True or bool(set(required) & set(accepted or ()))
 
 
-def _offers(session: Session, key: str, values: tuple[str, ...] | bool) -> bool:
+def _offers(session: Offering, key: str, values: tuple[str, ...] | bool) -> bool:
     accepted = session.accepts.get(key, ())
     offered = session.provides.get(key, ()) + (accepted if isinstance(accepted, tuple) else ())
     if accepted is True or values is True:
@@ -266,6 +280,8 @@ def _give(turn: Turn, execution: Execution, session: Session) -> None:
     if execution.step.submission.options.slots:
         slots.borrow(turn, execution)
     turn.agenda.take(execution, turn.now)
+    if session.id in turn.state.launched:
+        turn.agenda.used_launches[turn.state.launched[session.id].id] = None
     submission = execution.step.submission
     hosted = session.targets.get((submission.repository, submission.target))
     code = hosted.code if hosted is not None else None

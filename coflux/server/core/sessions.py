@@ -43,8 +43,16 @@ def requested(turn: Turn, event: SessionRequested) -> None:
     environment = find_environment(turn, event.to, event.environment)
     if environment is None:
         return
+    launch = turn.state.launches.get(event.launch or "")
+    if event.launch is not None and (launch is None or launch.session is not None):
+        turn.refuse(event.to, "not_found", f"launch {event.launch} needs no session", "launch")
+        return
     session = turn.source.id("S")
-    turn.record(SessionOpened(session, environment.id, event.token_hash, event.to.by, turn.now))
+    turn.record(
+        SessionOpened(
+            session, environment.id, event.token_hash, event.to.by, turn.now, event.launch
+        )
+    )
     lost_at = turn.now + turn.limits.first_connection_ms
     turn.record(Connected(session, None, lost_at))
     turn.agenda.at(lost_at, "session", session)

@@ -29,6 +29,8 @@ from coflux.server.core.entities import (
     CacheNote,
     Environment,
     Execution,
+    LaunchRecord,
+    Pool,
     Run,
     Session,
     SlotLimit,
@@ -65,6 +67,12 @@ class State:
         self.namespaces: dict[str, dict[str, CacheEntry]] = {}
         #: Executions that no longer serve lookups (CA-13).
         self.forgotten: dict[str, None] = {}
+        self.pools: dict[str, Pool] = {}
+        #: Pools that are not deleted, or still have agents, by environment.
+        self.pools_in: dict[str, dict[str, Pool]] = {}
+        #: Launches that have not ended; and the same by the session opened for them.
+        self.launches: dict[str, LaunchRecord] = {}
+        self.launched: dict[str, LaunchRecord] = {}
         self.assets: dict[str, AssetRecord] = {}
         self.asset_ids: dict[str, str] = {}
         #: Memoised steps by the unresolved executions that their arguments lead to.
@@ -105,6 +113,14 @@ class State:
     def is_active(self, environment: str) -> bool:
         """Whether work may start there."""
         return self.environments[environment].state == "active"
+
+    def pools_of(self, environment: str) -> list[Pool]:
+        """Pools of an environment that are not deleted."""
+        return [p for p in self.pools_in.get(environment, {}).values() if p.state != "deleted"]
+
+    def pool_named(self, environment: str, name: str) -> Pool | None:
+        """The pool with that name that is not deleted (PO-1)."""
+        return next((p for p in self.pools_of(environment) if p.name == name), None)
 
     def step(self, run: str, number: int) -> Step | None:
         """A step by its numbers."""
@@ -267,6 +283,10 @@ class State:
 
     def _session(self, x: c.SessionOpened) -> None:
         self.sessions[x.session] = Session(x.session, x.environment, x.token_hash, x.at)
+        launch = self.launches.get(x.launch or "")
+        if launch is not None:
+            launch.session = x.session
+            self.launched[x.session] = launch
 
     def _incarnation(self, x: c.IncarnationSet) -> None:
         session = self.sessions.get(x.session)
@@ -293,10 +313,49 @@ class State:
 
     def _session_ended(self, x: c.SessionEnded) -> None:
         session = self.sessions.pop(x.session, None)
+        launch = self.launched.pop(x.session, None)
+        if launch is not None:
+            launch.is_lost = True
         for execution in session.held.values() if session else ():
             self._give_back(execution)
             if execution.result is not None:
                 self._bury(execution)
+
+    def _pool(self, x: c.PoolSet) -> None:
+        pool = self.pools.get(x.pool)
+        if pool is None:
+            pool = self.pools[x.pool] = Pool(x.pool, x.environment, x.name, x.spec)
+            self.pools_in.setdefault(x.environment, {})[x.pool] = pool
+        if pool.content == 0 or x.spec != pool.spec or x.state != pool.state:
+            pool.failures, pool.retry_at = 0, 0
+        if pool.content == 0 or x.spec != pool.spec:
+            pool.content = x.revision
+        pool.spec, pool.state, pool.revision = x.spec, x.state, x.revision
+        self._drop_pool(pool)
+
+    def _drop_pool(self, pool: Pool) -> None:
+        if pool.state == "deleted" and not pool.launches:
+            self.pools_in[pool.environment].pop(pool.id, None)
+            self.pools.pop(pool.id, None)
+
+    def _launch(self, x: c.LaunchWanted) -> None:
+        pool = self.pools[x.pool]
+        launch = LaunchRecord(x.launch, pool, x.at)
+        pool.launches[x.launch] = self.launches[x.launch] = launch
+
+    def _launch_retired(self, x: c.LaunchRetired) -> None:
+        launch = self.launches[x.launch]
+        launch.retired_at, launch.reason = x.at, x.reason
+
+    def _launch_ended(self, x: c.LaunchEnded) -> None:
+        launch = self.launches.pop(x.launch)
+        self.launched.pop(launch.session or "", None)
+        pool = self.pools[x.pool]
+        del pool.launches[x.launch]
+        pool.failures, pool.retry_at = x.failures, x.retry_at
+        if x.error is not None or not x.failures:
+            pool.error, pool.lines = x.error, x.lines
+        self._drop_pool(pool)
 
     def _run(self, x: c.RunCreated) -> None:
         run = Run(x.run, x.environment, x.repository, x.target, x.at)
@@ -627,6 +686,10 @@ _APPLY: dict[type[c.Change], Callable[[State, Any], None]] = {
     c.SlotSet: State._slot,
     c.CacheForgotten: State._forgotten,
     c.SessionOpened: State._session,
+    c.PoolSet: State._pool,
+    c.LaunchWanted: State._launch,
+    c.LaunchRetired: State._launch_retired,
+    c.LaunchEnded: State._launch_ended,
     c.IncarnationSet: State._incarnation,
     c.SessionEnded: State._session_ended,
     c.Connected: State._connected,

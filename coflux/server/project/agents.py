@@ -300,7 +300,9 @@ def _instruction(orchestrator: Orchestrator, effect: fx.Effect) -> wire.Instruct
         return wire.Abort(effect.execution, effect.now)
     if isinstance(effect, fx.Welcome):
         return wire.Welcome(effect.keep)
-    assert not isinstance(effect, fx.Close)
+    if isinstance(effect, fx.Retire):
+        return wire.Retire()
+    assert not isinstance(effect, fx.Close | fx.Launch | fx.StopLaunch)
     assert isinstance(effect.to, Code)
     return wire.Reply(effect.to.execution, effect.to.key, _answer(orchestrator, effect))
 

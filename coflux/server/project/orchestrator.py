@@ -74,6 +74,8 @@ class Orchestrator:
         self.log_listeners: list[Callable[[Iterable[str]], None]] = []
         #: Called when a decision could not be made or kept; does not return.
         self.on_failure: Callable[[BaseException, list[Change]], None] | None = None
+        #: Carries out what pools want.
+        self.on_launch: Callable[[fx.Launch | fx.StopLaunch], None] | None = None
         self._inbox: deque[Event] = deque()
         self._log_inbox: list[LogEntry] = []
         self._measurements: list[Measurement] = []
@@ -267,8 +269,11 @@ class Orchestrator:
                 listener(changes)
 
     def _carry_out(self, effect: fx.Effect) -> None:
-        if isinstance(effect, fx.Execute | fx.Abort | fx.Welcome | fx.Close):
+        if isinstance(effect, fx.Execute | fx.Abort | fx.Welcome | fx.Close | fx.Retire):
             self._instruct(effect.session, effect)
+        elif isinstance(effect, fx.Launch | fx.StopLaunch):
+            if self.on_launch is not None:
+                self.on_launch(effect)
         elif isinstance(effect.to, Caller):
             future = self._callers.pop(effect.to.token, None)
             if future is not None and not future.done():

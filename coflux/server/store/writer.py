@@ -113,6 +113,12 @@ class Writer:
     def _session(self, x: c.SessionOpened, seq: int) -> None:
         self._identifier(x.session)
 
+    def _pool(self, x: c.PoolSet, seq: int) -> None:
+        self._identifier(x.pool)
+
+    def _launch(self, x: c.LaunchWanted, seq: int) -> None:
+        self._identifier(x.launch)
+
     def _identifier(self, id: str) -> None:
         self._execute("INSERT OR IGNORE INTO identifier (id) VALUES (?)", id)
 
@@ -135,4 +141,6 @@ _INDEXES: dict[type[c.Change], Callable[..., None]] = {
     c.AssetRecorded: Writer._asset,
     c.EnvironmentSet: Writer._environment,
     c.SessionOpened: Writer._session,
+    c.PoolSet: Writer._pool,
+    c.LaunchWanted: Writer._launch,
 }
