@@ -1,0 +1,95 @@
+"""What survives a crash of the server: a list, or the real store."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Protocol
+
+from coflux.model import run_of
+from coflux.server.core.changes import Change, RunCreated
+from coflux.server.core.state import State
+from coflux.server.store.store import Store as DatabaseStore
+
+
+class Disk(Protocol):
+    """Where changes are kept."""
+
+    def open(self, state: State) -> None:
+        """Apply what a start of the server needs."""
+
+    def write(self, changes: list[Change]) -> None:
+        """Keep a batch, all of it or nothing."""
+
+    def family(self, run: str) -> list[Change]:
+        """The changes of a run and its family."""
+
+    def close(self) -> None:
+        """The server has died."""
+
+
+class ListDisk:
+    """Changes in a list."""
+
+    def __init__(self) -> None:
+        self.journal: list[Change] = []
+        self.roots: dict[str, str] = {}
+
+    def open(self, state: State) -> None:
+        """Everything: indexes of what is finished come with it."""
+        state.load(self.journal)
+
+    def write(self, changes: list[Change]) -> None:
+        for change in changes:
+            if change.DURABLE:
+                self.journal.append(change)
+                if isinstance(change, RunCreated):
+                    self.roots[change.run] = change.root or change.run
+
+    def family(self, run: str) -> list[Change]:
+        root = self.roots.get(run)
+        return [c for c in self.journal if root is not None and self.roots.get(_run(c)) == root]
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class DatabaseDisk:
+    """The real SQLite store in a directory of its own."""
+
+    def __init__(self) -> None:
+        self._directory = tempfile.TemporaryDirectory(dir=_memory())
+        self._store: DatabaseStore | None = None
+        self.journal: list[Change] = []
+
+    def open(self, state: State) -> None:
+        self._store = DatabaseStore(Path(self._directory.name), state)
+        self._store.load(state)
+
+    def write(self, changes: list[Change]) -> None:
+        assert self._store is not None
+        self._store.write(changes)
+        self.journal += [change for change in changes if change.DURABLE]
+
+    def family(self, run: str) -> list[Change]:
+        assert self._store is not None
+        return self._store.reader.family(run)
+
+    def close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+
+def _run(change: Change) -> str:
+    run = getattr(change, "run", None)
+    if run is not None:
+        return str(run)
+    id = getattr(change, "execution", None) or getattr(change, "parent", None)
+    return run_of(id) if id is not None else ""
+
+
+def _memory() -> str | None:
+    """A directory that is in memory, where there is one: safety of the disk is not the subject."""
+    shared = Path("/dev/shm")
+    return str(shared) if shared.is_dir() else None
