@@ -173,15 +173,15 @@ def test_nothing_is_asked_of_any_other_host(open_page: OpenPage, stack: Stack, d
     assert [url for url in asked if not url.startswith((stack.url, "blob:", "data:"))] == []
 
 
-@pytest.fixture
-def own(browser: Browser) -> Iterator[tuple[Stack, Any]]:
+@pytest.fixture(params=[()])
+def own(browser: Browser, request: pytest.FixtureRequest) -> Iterator[tuple[Stack, Any]]:
     """An empty stack with a page that looks at it; its console may complain."""
     with Stack() as stack:
-        stack.start_server()
+        stack.start_server(*request.param)
         context = browser.new_context()
         context.set_default_timeout(30_000)
         page = context.new_page()
-        page.goto(f"{stack.url}/?token={stack.token}")
+        page.goto(f"{stack.url}/?token={stack.token}" if stack.token else stack.url)
         yield stack, page
         context.close()
 
@@ -201,12 +201,28 @@ def test_an_empty_server_teaches_and_ticks_off_what_is_done(own: tuple[Stack, An
     expect(page.locator(".run-facts")).to_contain_text("succeeded")
 
 
+def test_a_browser_that_the_server_does_not_know_any_more_is_asked_to_sign_in(
+    own: tuple[Stack, Any],
+) -> None:
+    stack, page = own
+    page.goto(f"{stack.url}/environments")
+    expect(page.locator(".connection.live")).to_be_visible()
+    stack.kill_server()
+    stack.start_server()
+    page.get_by_role("button", name="sign in again").click()
+    page.get_by_label("Token").fill(stack.token)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page).to_have_url(f"{stack.url}/environments")
+    expect(page.locator(".connection.live")).to_be_visible()
+
+
+@pytest.mark.parametrize("own", [("--no-auth",)], indirect=True)
 def test_a_lost_server_is_said_and_found_again(own: tuple[Stack, Any]) -> None:
     stack, page = own
     expect(page.locator(".connection.live")).to_be_visible()
     stack.kill_server()
     expect(page.locator(".connection.lost")).to_contain_text("Reconnecting, as of")
-    stack.start_server()
+    stack.start_server("--no-auth")
     expect(page.locator(".connection.live")).to_be_visible()
     stack.cli("env", "create", "after")
     page.get_by_role("link", name="Environments").click()

@@ -42,6 +42,10 @@ export function ConnectionMark() {
   const connection = transport.connection.value;
   if (connection.state === "live") return <span class="connection live" title="Live"><span class="dot" /><span class="sr">Live</span></span>;
   if (connection.state === "connecting") return <span class="connection" title="Connecting"><span class="dot" /><span class="sr">Connecting</span></span>;
+  if (connection.state === "lost" && connection.isSignedOut) {
+    // The sign-in page keeps the address.
+    return <span class="connection lost" role="status"><span class="dot" />Signed out<button type="button" class="linklike" onClick={() => location.reload()}>sign in again</button></span>;
+  }
   return <span class="connection lost" role="status"><span class="dot" />Reconnecting, as of {clock(connection.since)}<button type="button" class="linklike" onClick={() => transport.reconnect()}>now</button></span>;
 }
 

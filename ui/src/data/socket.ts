@@ -85,24 +85,32 @@ export class SocketTransport implements Transport {
       for (const subscription of this.subscriptions.values()) this.sendSubscribe(subscription);
     };
     socket.onmessage = (event) => this.receive(JSON.parse(event.data as string) as Message);
-    socket.onclose = (event) => {
-      if (this.socket === socket) this.lost(event.reason);
+    socket.onclose = () => {
+      if (this.socket === socket) this.lost();
     };
   }
 
-  private lost(reason?: string): void {
+  private lost(): void {
     this.socket = null;
     if (this.isClosed) return;
-    if (this.connection.value.state !== "lost") this.connection.value = { state: "lost", since: this.heard, reason };
+    if (this.connection.value.state !== "lost") this.connection.value = { state: "lost", since: this.heard, isSignedOut: false };
+    // A socket does not tell why it was refused.
+    else void this.checkSignIn();
     const delay = Math.min(8000, 500 * 2 ** this.attempts) * (0.5 + Math.random() / 2);
     this.attempts = Math.min(this.attempts + 1, 8);
     this.retryTimer = setTimeout(() => this.connect(), delay);
   }
 
+  private async checkSignIn(): Promise<void> {
+    const response = await fetch(`${this.options.api}/projects`, { credentials: "same-origin" }).catch(() => null);
+    const connection = this.connection.value;
+    if (response && connection.state === "lost") this.connection.value = { ...connection, isSignedOut: response.status === 401 };
+  }
+
   private watch(): void {
     if (this.socket?.readyState === WebSocket.OPEN && Date.now() - this.heard > SILENCE) {
       const socket = this.socket;
-      this.lost("no sign of life");
+      this.lost();
       socket.close();
     }
   }

@@ -15,11 +15,11 @@ export class RequestError extends Error {
   }
 }
 
-/** Of the live connection. `since`: when it was last heard, in ms. */
+/** Of the live connection. `since`: when it was last heard, in ms. `isSignedOut`: the server does not know the browser. */
 export type Connection =
   | { state: "connecting" }
   | { state: "live" }
-  | { state: "lost"; since: number; reason?: string }
+  | { state: "lost"; since: number; isSignedOut: boolean }
   | { state: "static"; since: number };
 
 export type Live<T> =
