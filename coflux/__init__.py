@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from coflux.context import log_info as log_info
     from coflux.context import log_warning as log_warning
     from coflux.context import persist_asset as persist_asset
+    from coflux.context import scheduled_at as scheduled_at
     from coflux.context import select as select
     from coflux.context import suspend as suspend
     from coflux.context import suspense as suspense
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from coflux.options import Defer as Defer
     from coflux.options import Retries as Retries
     from coflux.secret import Secret as Secret
+    from coflux.schedule import Schedule as Schedule
     from coflux.target import Target as Target
 
 #: Where each name lives.
@@ -71,7 +73,7 @@ _HOMES = {
     "client": ("Client", "Run", "connect"),
     "context": (
         "cancel", "checkpoint", "group", "log_debug", "log_error", "log_info", "log_warning",
-        "persist_asset", "select", "suspend", "suspense",
+        "persist_asset", "scheduled_at", "select", "suspend", "suspense",
     ),
     "decorators": ("sensor", "stub", "task", "workflow"),
     "errors": (
@@ -84,6 +86,7 @@ _HOMES = {
     "metrics": ("Metric", "MetricGroup", "MetricScale", "progress"),
     "options": ("Cache", "Defer", "Retries"),
     "secret": ("Secret",),
+    "schedule": ("Schedule",),
     "target": ("Target",),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -93,10 +96,10 @@ __all__ = [
     "ExecutionAbandoned", "ExecutionCancelled", "ExecutionCrashed", "ExecutionError",
     "ExecutionTerminated", "ExecutionTimeout", "Forbidden", "InputDismissed", "InvalidRequest",
     "Metric", "MetricGroup", "MetricScale", "NotFound", "NotInExecution", "NotSerialisable",
-    "Refused", "Retries", "Run", "Secret", "Target", "Unavailable", "WaitCycle", "cancel",
-    "checkpoint", "connect", "group", "log_debug", "log_error", "log_info", "log_warning",
-    "persist_asset", "progress", "select", "sensor", "stub", "suspend", "suspense", "task",
-    "workflow",
+    "Refused", "Retries", "Run", "Schedule", "Secret", "Target", "Unavailable", "WaitCycle",
+    "cancel", "checkpoint", "connect", "group", "log_debug", "log_error", "log_info",
+    "log_warning", "persist_asset", "progress", "scheduled_at", "select", "sensor", "stub",
+    "suspend", "suspense", "task", "workflow",
 ]  # fmt: skip
 
 

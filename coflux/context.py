@@ -77,6 +77,15 @@ def suspend(until: Time | datetime | None = None) -> None:
     host.suspend(delay_ms)
 
 
+def scheduled_at() -> datetime | None:
+    """The instant of the schedule that started this run (UTC), or None where none did.
+
+    Raises `NotInExecution` outside an execution.
+    """
+    instant = hosts.require("scheduled_at()").scheduled_at
+    return None if instant is None else datetime.fromtimestamp(instant / 1000, timezone.utc)
+
+
 def select(
     handles: Sequence[Execution[Any]], cancel_remaining: bool = False
 ) -> tuple[Execution[Any], list[Execution[Any]]]:

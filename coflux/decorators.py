@@ -15,6 +15,7 @@ from coflux import options as opt
 from coflux import signature as signatures
 from coflux.model import TargetType
 from coflux.names import check_name
+from coflux.schedule import ScheduleForm, parse_schedules
 from coflux.target import Target
 
 P = ParamSpec("P")
@@ -49,6 +50,7 @@ def workflow(
     timeout: opt.Time = 0,
     priority: int | None = None,
     slots: opt.SlotsForm = None,
+    schedule: ScheduleForm = None,
 ) -> Decorator: ...
 def workflow(function: Any = None, /, **options: Any) -> Any:
     """Declare a workflow: a target that runs can be started from.
@@ -67,6 +69,8 @@ def workflow(function: Any = None, /, **options: Any) -> Any:
         timeout: seconds or timedelta that one attempt may take; 0 for no limit.
         priority: higher goes first; None takes the run's.
         slots: named limits that it uses, as a name, names or {name: units}.
+        schedule: a cron expression, `cf.Schedule(…)` or several: started by the calendar where
+            it is registered.
 
     Raises:
         TypeError, ValueError: for a wrong option, here and not when it runs.
@@ -194,6 +198,9 @@ def _declare(
         raise ValueError(
             f"{name} has {len(signature.parameters)} parameters; {signatures.LIMIT} are the limit"
         )
+    schedule = given.pop("schedule", None)
+    if schedule is not None and (type != "workflow" or repository is not None):
+        raise TypeError(f"only workflows have a schedule; remove it from the {type} {name!r}")
     opt.refuse_excluded(type, given)
     options, when = opt.parse_options(given, tuple(signature.parameters))
     return Target(
@@ -205,4 +212,5 @@ def _declare(
         when=when,
         is_stub=repository is not None,
         signature=signature,
+        schedules=parse_schedules(schedule, signature) if schedule is not None else (),
     )

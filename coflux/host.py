@@ -42,6 +42,10 @@ class Host(Protocol):
     blobs: Any
 
     @property
+    def scheduled_at(self) -> int | None:
+        """The instant of the schedule that started the run, in ms UTC."""
+
+    @property
     def directory(self) -> Path:
         """Where it works: its own temporary directory."""
 

@@ -111,6 +111,43 @@ class Parameter(Record):
     default: Value | None = None
 
 
+class Overrides(Record):
+    """Options that a submission sets for itself (SU-3); None = as the target says."""
+
+    requires: Requires | None = None
+    memo: Selection | None = None
+    delay_ms: int | None = None
+    retries: RetryPolicy | None = None
+    timeout_ms: int | None = None
+    priority: int | None = None
+
+    def over(self, options: Options) -> Options:
+        """The options with these instead of their own."""
+        given = {n: v for n in self.__struct_fields__ if (v := getattr(self, n)) is not None}
+        return msgspec.structs.replace(options, **given)
+
+
+CatchUp = Literal["none", "latest", "all"]
+Overlap = Literal["skip", "queue", "allow"]
+
+
+class Schedule(Record):
+    """When a target is to be started by the calendar (SD), as its code declares it."""
+
+    #: Five fields: minute, hour, day of the month, month, day of the week.
+    cron: str
+    #: IANA name.
+    zone: str = "UTC"
+    #: None = `repository/target`.
+    name: str | None = None
+    #: Arguments by parameter; those left out are at their defaults.
+    arguments: dict[str, Value] = {}
+    catch_up: CatchUp = "none"
+    overlap: Overlap = "skip"
+    #: It starts nothing until it is resumed by hand.
+    paused: bool = False
+
+
 class Definition(Record):
     """A target as a manifest or a session announces it."""
 
@@ -123,6 +160,8 @@ class Definition(Record):
     code: str | None = None
     #: Blob of the cloudpickled function, for targets that cannot be imported (CO-3).
     pickle: str | None = None
+    #: When it starts by itself, where it is registered.
+    schedules: tuple[Schedule, ...] = ()
 
 
 class Group(Record):

@@ -17,12 +17,13 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 import msgspec
 
 from coflux import host as hosts
-from coflux import names
+from coflux import model, names
 from coflux import options as opt
 from coflux import signature as signatures
 from coflux.errors import NotInExecution
 from coflux.handles import Execution, value_of
 from coflux.model import Definition, Group, Options, Submission, TargetType, Value
+from coflux.schedule import Schedule, encode_schedules
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,12 +53,15 @@ class Target(Generic[P, T]):
         when: opt.When | None = None,
         is_stub: bool = False,
         signature: inspect.Signature | None = None,
+        schedules: tuple[Schedule, ...] = (),
     ) -> None:
         functools.update_wrapper(self, function)
         self._repository = repository
         self.name = name
         self.type: TargetType = type
         self.options = options
+        #: When it is started by itself, where it is registered.
+        self.schedules = schedules
         #: What says whether an exception is worth a retry (RE-5); known only where the code is.
         self.when = when
         self.is_stub = is_stub
@@ -172,7 +176,18 @@ class Target(Generic[P, T]):
             options=self.options,
             doc=doc,
             code=self.code(),
+            schedules=self._encoded_schedules(),
         )
+
+    def _encoded_schedules(self) -> tuple[model.Schedule, ...]:
+        if not self.schedules:
+            return ()
+        from coflux import values
+
+        def encode(obj: object, path: str) -> Value:
+            return values.encode(obj, blobs=None, path=path)
+
+        return encode_schedules(self.schedules, encode)
 
     def code(self) -> str:
         """Identity of the code (CO-5): SHA-256 of its source and of the project's it calls."""

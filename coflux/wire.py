@@ -269,6 +269,8 @@ class Execute(Record, tag="execute"):
     #: Identity of the code that is expected to run; with `exact`, no other may (RR-3).
     code: str | None = None
     exact: bool = False
+    #: The instant of the schedule that started the run, in ms UTC (SD-2).
+    scheduled_at: int | None = None
 
 
 class Abort(Record, tag="abort"):
@@ -276,6 +278,12 @@ class Abort(Record, tag="abort"):
 
     execution: str
     now: bool = False
+
+
+class Notice(Record, tag="notice"):
+    """Something that the agent's user should know; the agent does nothing else about it."""
+
+    text: str
 
 
 class Acknowledgement(Record, tag="ack"):
@@ -351,7 +359,7 @@ class Retire(Record, tag="retire"):
     """Drain and end: the session's pool wants it gone, or an operator does."""
 
 
-Instruction = Union[Welcome, Goodbye, Execute, Abort, Acknowledgement, Reply, Retire]
+Instruction = Union[Welcome, Goodbye, Execute, Abort, Acknowledgement, Reply, Retire, Notice]
 
 
 # --- encoding ---------------------------------------------------------------------------------

@@ -174,6 +174,7 @@ class Executor:
                 self._settings.secret,
                 self._masks,
             )
+            requests.scheduled_at = execute.scheduled_at
             self._output.begin(requests)
             hosts.enter(requests)
             result = self._run(found, execute, requests)

@@ -103,6 +103,7 @@ class Requests:
     ) -> None:
         self.execution = execution
         self.target = target
+        self.scheduled_at: int | None = None
         self._directory = directory
         self.blobs = blobs
         #: Descriptor of the original stdout, and what begins a mark there.

@@ -32,6 +32,7 @@ from coflux.model import (
     Returned,
     Submission,
     Value,
+    run_of,
 )
 from coflux.remote_errors import describe, exception_for
 from coflux.secret import Secret
@@ -93,6 +94,12 @@ class Foreground:
         hosts.enter(None)
         os.chdir(self._came_from)
         self._folder.cleanup()
+
+    @property
+    def scheduled_at(self) -> int | None:
+        """The instant of the schedule that started the run, in ms UTC."""
+        at: int | None = self._client.inspect(run_of(self.execution)).get("scheduled_at")
+        return at
 
     @property
     def directory(self) -> Path:

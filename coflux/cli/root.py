@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "assets": ("assets:assets", "Show and download assets."),
     "blobs": ("blobs:blobs", "Fetch and store blobs."),
     "queue": ("queue:queue", "Show what is queued and why it is not running."),
+    "schedules": ("schedules:schedules", "Start runs by the calendar."),
     "slots": ("slots:slots", "Show and define named slots and rate limits."),
     "agents": ("agents:agents", "Show the agents and what they do."),
     "cache": ("cache:cache", "Explain cache lookups, and forget entries."),

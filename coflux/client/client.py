@@ -18,6 +18,7 @@ from coflux.client.environments import Environments
 from coflux.client.outcome import Outcome, read_outcome
 from coflux.client.patience import Patience
 from coflux.client.run import Run
+from coflux.client.schedules import Schedules
 from coflux.client.slots import Slots
 from coflux.client.transport import Transport, segment
 from coflux.errors import Unavailable
@@ -51,6 +52,7 @@ class Client:
         self.transport = Transport(settings.host, settings.token)
         self.environments = Environments(self)
         self.slots = Slots(self)
+        self.schedules = Schedules(self)
         self._blobs: Any = None
         self._lock = threading.Lock()
 

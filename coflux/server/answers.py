@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from coflux.model import Definition, MetricAxis, Value
+from coflux.model import CatchUp, Definition, MetricAxis, Overlap, Value
 from coflux.server.access import Principal, Right
 
 
@@ -292,6 +292,48 @@ class SlotInfo(Answer):
     ready: int
     #: When the rate lets the next one through.
     next_at: int | None
+
+
+class ScheduleInfo(Answer):
+    """A schedule; arguments as previews, instants in ms UTC."""
+
+    id: str
+    name: str
+    environment: str
+    target: str
+    arguments: dict[str, str]
+    options: dict[str, Any]
+    cron: str
+    zone: str
+    catch_up: CatchUp
+    overlap: Overlap
+    state: Literal["active", "paused"]
+    #: Whether code declares it.
+    declared: bool
+    next: list[int]
+    #: The newest run that it started.
+    run: str | None
+    #: Why the newest instant started nothing.
+    problem: str | None
+    #: Runs of it that are not finished.
+    unfinished: list[str]
+    created_by: str
+
+
+class InstantInfo(Answer):
+    """What an instant of a schedule has come to: a run, or a reason."""
+
+    instant: int
+    run: str | None
+    reason: str | None
+    #: When that was decided.
+    at: int
+
+
+class ScheduleDetail(ScheduleInfo):
+    """A schedule with its newest instants, the newest first."""
+
+    history: list[InstantInfo]
 
 
 class RepositoryManifest(Answer):

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from coflux.errors import InvalidRequest
-from coflux.model import Definition, RetryPolicy, Submission
+from coflux.model import CatchUp, Definition, Overlap, RetryPolicy, Submission
 from coflux.server.access import Right
 
 #: Longest JSON body (section 32).
@@ -127,6 +127,34 @@ class SlotDefinition(Body):
     limit: int | None = None
     rate: int | None = None
     period_ms: int | None = None
+
+
+class NewSchedule(Body):
+    """Start a registered target by the calendar (SD-1)."""
+
+    name: str
+    target: str
+    cron: str
+    environment: str | None = None
+    zone: str = "UTC"
+    arguments: list[Any] = []
+    keyword_arguments: dict[str, Any] = {}
+    options: RunOptions = msgspec.field(default_factory=RunOptions)
+    catch_up: CatchUp = "none"
+    overlap: Overlap = "skip"
+    paused: bool = False
+
+
+class SchedulePatch(Body):
+    """Change a schedule; arguments and options are replaced as a whole."""
+
+    cron: Union[str, UnsetType] = UNSET
+    zone: Union[str, UnsetType] = UNSET
+    arguments: Union[list[Any], UnsetType] = UNSET
+    keyword_arguments: Union[dict[str, Any], UnsetType] = UNSET
+    options: Union[RunOptions, UnsetType] = UNSET
+    catch_up: Union[CatchUp, UnsetType] = UNSET
+    overlap: Union[Overlap, UnsetType] = UNSET
 
 
 class Manifests(Body):

@@ -243,6 +243,7 @@ def check_queue(machine: Machine, now: int) -> None:
     paused = {id for ids in agenda.paused.values() for id in ids}
     behind = {id for ids in agenda.behind.values() for id in ids}
     capped = {id for ids in agenda.capped.values() for id in ids}
+    in_turn = {id for ids in agenda.in_turn.values() for id in ids}
     for execution in everything(state):
         id = execution.id
         places = [
@@ -250,7 +251,7 @@ def check_queue(machine: Machine, now: int) -> None:
             for name, is_there in (
                 ("due", due[id] > 0), ("paused", id in paused), ("gated", id in agenda.gated),
                 ("behind", id in behind), ("ready", id in agenda.ready),
-                ("capped", id in capped),
+                ("capped", id in capped), ("in turn", id in in_turn),
             )
             if is_there
         ]  # fmt: skip

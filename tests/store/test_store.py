@@ -16,6 +16,7 @@ from coflux.model import (
     Entry,
     LogEntry,
     Options,
+    Overrides,
     Parameter,
     PoolSpec,
     Reference,
@@ -24,8 +25,8 @@ from coflux.model import (
     Value,
 )
 from coflux.server.core import changes as c
-from coflux.server.core.entities import SlotLimit
 from coflux.server.core.events import Repository, SessionConnected
+from coflux.server.core.specs import ScheduleSpec, SlotLimit
 from coflux.server.core.state import State
 from coflux.server.store import codec
 from coflux.server.store.logs import LogStore
@@ -41,6 +42,23 @@ SAMPLES: list[c.Change] = [
     c.EnvironmentSet("E1", "default", None, "active", "me", 1),
     c.ManifestSet("E1", "shop", (Definition("order", "workflow", (Parameter("x"),)),), "me", 2),
     c.SettingSet("E1", "depth", 5, "me", 2),
+    c.ScheduleSet(
+        "D1",
+        "E1",
+        ScheduleSpec(
+            "daily",
+            "shop",
+            "order",
+            "0 0 * * *",
+            arguments={"x": VALUE},
+            options=Overrides(requires={}),
+        ),
+        False,
+        b"digest",
+        "me",
+        2,
+    ),
+    c.ScheduleAdvanced("D1", 5, "R1", "", 6),
     c.SlotSet(None, "gpu", SlotLimit(2, 10, 60_000), "me", 2),
     c.CacheForgotten(("R1:1:1",), "me", 3),
     c.PoolSet(
@@ -61,6 +79,7 @@ SAMPLES: list[c.Change] = [
     c.SessionEnded("S1", "lost", 6),
     c.Connected("S1", SessionConnected("S1", 1, "one"), None),
     c.Announced("S1", (Repository("shop"),)),
+    c.TargetPickled("E1", "shop", "order", Definition("order", pickle="ab"), "3.11.7", "S1", 3),
     c.Drained("S1"),
     c.Acknowledged("S1", "R1:1:1"),
     c.RunCreated("R1", "E1", "shop", "order", "me", 7, requires={"gpu": True, "os": ("x",)}),
@@ -304,3 +323,29 @@ def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> N
     store.write(a_run())
     store.close()
     assert (tmp_path / "store.v1.backup").exists()
+
+
+def test_a_schedule_goes_on_from_its_newest_instant(tmp_path: Path) -> None:
+    """SD-2: also when the runs it started are finished; its history is read on demand."""
+    spec = ScheduleSpec("daily", "shop", "order", "0 0 * * *")
+    state = State()
+    store = Store(tmp_path, state)
+    changes: list[c.Change] = [
+        c.EnvironmentSet("E1", "default", None, "active", "me", 1),
+        c.ScheduleSet("D1", "E1", spec, False, None, "me", 2),
+        c.RunCreated("R1", "E1", "shop", "order", "schedule", 10, schedule="D1", scheduled_at=10),
+        c.StepCreated("R1", 1, CALL, "E1", 10, 10),
+        c.ScheduleAdvanced("D1", 10, "R1", "", 10),
+        c.ScheduleAdvanced("D1", 20, None, "overlap: R1 is not finished", 20),
+        c.ResultRecorded("R1:1:1", Returned(VALUE), 25),
+        c.RunFinished("R1", "succeeded", 25),
+    ]
+    state.load(changes)
+    store.write(changes)
+    store.close()
+    again = Store(tmp_path, fresh := State())
+    again.load(fresh)
+    schedule = fresh.schedules["D1"]
+    assert (schedule.cursor, schedule.run, schedule.runs) == (20, "R1", {})
+    assert [x.instant for x in again.reader.instants("D1", 10)] == [20, 10]
+    again.close()

@@ -90,6 +90,8 @@ class Agenda:
         self.ready_since: dict[str, int] = {}
         #: Queued executions held back by a cap, by environment (SC-9, WA-12).
         self.capped: dict[str, dict[str, None]] = {}
+        #: Initial executions that wait for earlier runs of their schedule, by schedule (SD-5).
+        self.in_turn: dict[str, dict[str, None]] = {}
         #: Submissions that wait until their run is released, by run.
         self.held_requests: dict[str, dict[tuple[str, int], StepsRequested]] = {}
         #: Units of named slots that a waiting holder has lent: borrower -> name, by lender.
@@ -204,6 +206,7 @@ class Agenda:
         """Forget a queued execution that has ended."""
         self.unready(execution)
         self.capped.get(execution.environment, {}).pop(execution.id, None)
+        self.in_turn.get(execution.run.schedule or "", {}).pop(execution.id, None)
         self.paused.get(execution.environment, {}).pop(execution.id, None)
         self.rechecks.pop(execution.id, None)
         self.reusable.pop(execution.id, None)

@@ -19,8 +19,8 @@ from coflux.model import (
     Submission,
     Value,
 )
-from coflux.server.core.entities import SlotLimit
 from coflux.server.core.events import Repository, SessionConnected
+from coflux.server.core.specs import ScheduleSpec, SlotLimit
 
 
 class Change(Record):
@@ -73,6 +73,28 @@ class SlotSet(Change, tag="slot"):
     at: int
 
 
+class ScheduleSet(Change, tag="schedule"):
+    """A schedule is this from now on; `spec` None = it is no more."""
+
+    schedule: str
+    environment: str
+    spec: ScheduleSpec | None
+    paused: bool
+    declaration: bytes | None
+    by: str
+    at: int
+
+
+class ScheduleAdvanced(Change, tag="scheduled"):
+    """An instant of a schedule has started a run, or none and why (SD-2, SD-5)."""
+
+    schedule: str
+    instant: int
+    started: str | None
+    reason: str
+    at: int
+
+
 class CacheForgotten(Change, tag="forgotten"):
     """These executions no longer serve lookups (CA-13)."""
 
@@ -120,6 +142,18 @@ class Announced(Change, tag="announced"):
     DURABLE: ClassVar[bool] = False
     session: str
     repositories: tuple[Repository, ...]
+
+
+class TargetPickled(Change, tag="pickled"):
+    """The newest pickled target of its name in an environment (CO-3); None = there is none."""
+
+    environment: str
+    repository: str
+    target: str
+    definition: Definition | None
+    python: str
+    session: str
+    at: int
 
 
 class Drained(Change, tag="drained"):
@@ -208,6 +242,10 @@ class RunCreated(Change, tag="run"):
     priority: int = 0
     idempotency_key: str | None = None
     fingerprint: bytes = b""
+    schedule: str | None = None
+    scheduled_at: int | None = None
+    #: It waits for the earlier runs of its schedule (SD-5).
+    is_in_turn: bool = False
 
 
 class StepCreated(Change, tag="step"):
@@ -398,10 +436,11 @@ class RunFinished(Change, tag="finished"):
 
 
 AnyChange = Union[
-    EnvironmentSet, ManifestSet, SettingSet, SlotSet, CacheForgotten,
+    EnvironmentSet, ManifestSet, SettingSet, SlotSet, ScheduleSet, ScheduleAdvanced,
+    CacheForgotten,
     SessionOpened, IncarnationSet, SessionEnded,
     PoolSet, LaunchWanted, LaunchRetired, LaunchEnded,
-    Connected, Announced, Drained, Acknowledged,
+    Connected, Announced, TargetPickled, Drained, Acknowledged,
     RunCreated, StepCreated, ChildJoined, GroupNamed, ExecutionCreated, CacheChecked, Assigned,
     Started, CodeRecorded, Blocked, Unblocked, Depended, ResultRecorded, LinkSucceeded,
     ProcessEnded, AssetRecorded, CheckpointSaved, RunHeld, RunFinished,

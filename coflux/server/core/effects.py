@@ -27,6 +27,7 @@ class Execute(Record):
     #: Identity of the code that is expected to run; with `exact`, no other may.
     code: str | None = None
     exact: bool = False
+    scheduled_at: int | None = None
 
 
 class Abort(Record):
@@ -51,6 +52,13 @@ class Close(Record):
     connection: int | None
     reason: str
     final: bool = False
+
+
+class Notify(Record):
+    """Tell the agent something that its user should know."""
+
+    session: str
+    text: str
 
 
 class Retire(Record):
@@ -130,6 +138,6 @@ class Refuse(Record):
 
 
 Effect = Union[
-    Execute, Abort, Welcome, Close, Retire, Launch, StopLaunch,
+    Execute, Abort, Welcome, Close, Notify, Retire, Launch, StopLaunch,
     Submitted, Answer, Expire, Confirm, GiveAsset, Refuse,
 ]  # fmt: skip

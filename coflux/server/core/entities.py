@@ -11,7 +11,6 @@ from coflux.model import (
     AssetManifest,
     Definition,
     PoolSpec,
-    Record,
     Requires,
     Result,
     Submission,
@@ -19,15 +18,8 @@ from coflux.model import (
     execution_id,
 )
 from coflux.server.core.events import Repository, SessionConnected
+from coflux.server.core.specs import ScheduleSpec
 from coflux.server.core.statuses import Process, Status
-
-
-class SlotLimit(Record):
-    """What a named slot allows: units at a time, assignments in a period; None = no such limit."""
-
-    units: int | None
-    rate: int | None = None
-    period_ms: int | None = None
 
 
 class Environment:
@@ -48,16 +40,35 @@ class Environment:
         self.settings: dict[str, int] = {}
 
 
+class Pickled:
+    """The newest pickled target of its name in an environment, and who brought it (CO-3)."""
+
+    __slots__ = ("definition", "owner", "python")
+
+    def __init__(self, definition: Definition, python: str, owner: str) -> None:
+        self.definition = definition
+        self.python = python
+        #: The session whose claim counts; None once it is over.
+        self.owner: str | None = owner
+
+
+#: By (repository, target).
+Pickles = dict[tuple[str, str], Pickled]
+
+
 class Session:
     """An agent's identity; connected while `connection` is set."""
 
     __slots__ = (
         "accepts", "blocked", "concurrency", "connected_at", "connection", "draining",
-        "environment", "failures", "generic", "held", "host", "id", "incarnation", "lost_at", "pid",
-        "provides", "python", "resuming", "targets", "token_hash", "unacknowledged",
+        "environment", "failures", "generic", "held", "host", "id", "incarnation", "lost_at",
+        "pickles", "pid", "provides", "python", "resuming", "targets", "token_hash",
+        "unacknowledged",
     )  # fmt: skip
 
-    def __init__(self, id: str, environment: str, token_hash: bytes, lost_at: int) -> None:
+    def __init__(
+        self, id: str, environment: str, token_hash: bytes, lost_at: int, pickles: Pickles
+    ) -> None:
         self.id = id
         self.environment = environment
         self.token_hash = token_hash
@@ -76,8 +87,10 @@ class Session:
         self.python = ""
         self.host = ""
         self.pid = 0
-        #: Hosted definitions by (repository, target).
+        #: Definitions that it announced, by (repository, target).
         self.targets: dict[tuple[str, str], Definition] = {}
+        #: Of its environment; one dict for all sessions there.
+        self.pickles = pickles
         #: Repositories that failed to import, with their tracebacks.
         self.failures: dict[str, str] = {}
         #: Everything of it whose process may be alive: assigned, running, waiting or stopping.
@@ -115,6 +128,47 @@ class Session:
         """Replace what it hosts."""
         self.targets = {(r.name, d.name): d for r in repositories for d in r.targets}
         self.failures = {r.name: r.failure for r in repositories if r.failure is not None}
+
+    def hosted(self, place: tuple[str, str]) -> Definition | None:
+        """What it would run for a target: its own, or a pickled one of its environment (CO-4)."""
+        own, newest = self.targets.get(place), self.pickles.get(place)
+        if own is not None:
+            is_overruled = (
+                own.pickle is not None
+                and newest is not None
+                and (newest.owner not in (None, self.id) and newest.definition.pickle != own.pickle)
+            )
+            return None if is_overruled else own
+        if not self.generic or newest is None:
+            return None
+        return newest.definition if _minor(newest.python) == _minor(self.python) else None
+
+
+class Schedule:
+    """A calendar rule that starts runs in one environment."""
+
+    __slots__ = (
+        "by", "created_at", "cursor", "declaration", "environment", "id", "paused", "problem",
+        "run", "runs", "spec",
+    )  # fmt: skip
+
+    def __init__(self, id: str, environment: str, spec: ScheduleSpec, at: int) -> None:
+        self.id = id
+        self.environment = environment
+        self.spec = spec
+        self.created_at = at
+        self.by = ""
+        self.paused = False
+        #: Digest of what its code declares; None = made by hand.
+        self.declaration: bytes | None = None
+        #: Every instant up to this one has been decided (SD-2).
+        self.cursor = at
+        #: The newest run that it started.
+        self.run: str | None = None
+        #: Runs of it that are not finished, oldest first.
+        self.runs: dict[str, None] = {}
+        #: Why the newest instant started nothing.
+        self.problem: str | None = None
 
 
 class Pool:
@@ -173,9 +227,10 @@ class Run:
     """One submission and its tree of steps."""
 
     __slots__ = (
-        "by", "codes", "created_at", "environment", "fingerprint", "held", "id", "idempotency_key",
-        "memo", "memos", "parent", "pins", "priority", "repository", "requires", "root", "status",
-        "steps", "stopping", "target", "unfinished",
+        "by", "codes", "created_at", "environment", "fingerprint", "held", "id",
+        "idempotency_key", "is_in_turn", "memo", "memos", "parent", "pins", "priority",
+        "repository", "requires", "root", "schedule", "scheduled_at", "status", "steps",
+        "stopping", "target", "unfinished",
     )  # fmt: skip
 
     def __init__(self, id: str, environment: str, repository: str, target: str, at: int) -> None:
@@ -201,6 +256,10 @@ class Run:
         self.memos: dict[MemoKey, dict[str, Step]] = {}
         #: Status it finished with; None while it is not finished.
         self.status: str | None = None
+        #: The schedule that started it, and for which instant; `is_in_turn`: after earlier ones.
+        self.schedule: str | None = None
+        self.scheduled_at: int | None = None
+        self.is_in_turn = False
         #: The cap that it has passed, and with how much; None while it is not held (SC-9).
         self.held: tuple[str, int] | None = None
         #: How many attempts at each target (`repository/name`) were given which code.
@@ -412,3 +471,8 @@ def attempts(run: Run) -> Iterator[Execution]:
     """Every execution of a run."""
     for step in run.steps.values():
         yield from step.executions
+
+
+def _minor(python: str) -> str:
+    """`major.minor` of a version of Python."""
+    return ".".join(python.split(".")[:2])

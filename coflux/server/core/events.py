@@ -16,6 +16,7 @@ from coflux.model import (
     Result,
     Submission,
 )
+from coflux.server.core.specs import ScheduleSpec
 
 
 class Caller(Record):
@@ -150,6 +151,40 @@ class SlotRequested(Record):
     rate: int | None = None
     period_ms: int | None = None
     is_removed: bool = False
+
+
+class ScheduleRequested(Record):
+    """A schedule is wanted in an environment; its fields have been checked."""
+
+    to: Caller
+    environment: str
+    spec: ScheduleSpec
+    paused: bool = False
+
+
+class ScheduleChangeRequested(Record):
+    """A schedule shall be another, paused, resumed or deleted; what is None stays."""
+
+    to: Caller
+    schedule: str
+    spec: ScheduleSpec | None = None
+    paused: bool | None = None
+    is_deleted: bool = False
+
+
+class ScheduleDue(Record):
+    """Instants of a schedule have come, oldest first; some were missed.
+
+    `missed`: how many of them came while nobody was there; `has_more`: and others before them.
+    `submission`: what they start, as the target is registered now, or None and the problem.
+    """
+
+    schedule: str
+    instants: tuple[int, ...]
+    missed: int = 0
+    has_more: bool = False
+    submission: Submission | None = None
+    problem: str = ""
 
 
 class ManifestsRegistered(Record):
@@ -393,7 +428,8 @@ class CheckpointRequested(Record):
 
 
 Event = Union[
-    TimePassed, HostSlept, SettingsRequested, SlotRequested,
+    TimePassed, HostSlept, SettingsRequested, SlotRequested, ScheduleRequested,
+    ScheduleChangeRequested, ScheduleDue,
     RunRequested, OutcomeAwaited, OutcomeUnawaited, CancelRequested, RerunRequested,
     ResultSet, EnvironmentRequested, EnvironmentChangeRequested, EnvironmentStateRequested,
     ManifestsRegistered, CacheForgetRequested, SessionRequested, SessionConnected,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from coflux.model import Definition
+from coflux.server.core import schedules
 from coflux.server.core.changes import ManifestSet
 from coflux.server.core.effects import Confirm
 from coflux.server.core.events import ManifestsRegistered
@@ -24,6 +25,10 @@ def registered(turn: Turn, event: ManifestsRegistered) -> None:
         if problem:
             turn.refuse(event.to, "invalid", problem, f"manifests.{repository}")
             return
+    problem = schedules.problem_of(turn, environment, event.manifests)
+    if problem:
+        turn.refuse(event.to, "conflict", problem, "manifests")
+        return
     changed = []
     for repository, definitions in event.manifests.items():
         submittable = tuple(d for d in definitions if d.type != "task")
@@ -32,6 +37,7 @@ def registered(turn: Turn, event: ManifestsRegistered) -> None:
             wanted = submittable or None
             turn.record(ManifestSet(environment.id, repository, wanted, event.to.by, turn.now))
             changed.append(repository)
+        schedules.register(turn, environment, repository, submittable, event.to.by)
     turn.send(Confirm(event.to, {"changed": changed}))
 
 

@@ -73,6 +73,10 @@ def _due(execution: Execution, now: int) -> Reason | None:
 
 
 def _waiting(state: State, execution: Execution) -> Reason | None:
+    first = state.earlier_in_turn(execution.run)
+    if first is not None:
+        text = f"waits for {first} of the same schedule to finish"
+        return Reason("waiting", text, {"ids": [first], "schedule": execution.run.schedule})
     handles = gates.unresolved(state, execution)
     if handles:
         is_any = execution.gate_first and handles[0] in execution.gate and len(handles) > 1

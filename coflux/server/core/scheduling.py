@@ -62,6 +62,9 @@ def consider(turn: Turn, execution: Execution) -> None:
     if not turn.state.is_active(execution.environment):
         agenda.paused.setdefault(execution.environment, {})[execution.id] = None
         return
+    if turn.state.earlier_in_turn(execution.run) is not None:
+        agenda.in_turn.setdefault(execution.run.schedule or "", {})[execution.id] = None
+        return
     if caching.check(turn, execution):
         return
     handles = gates.unresolved(turn.state, execution)
@@ -128,7 +131,7 @@ def unwanted_tags(session: Offering, requires: Requires) -> Requires:
 
 def hosts(session: Session, key: LaneKey) -> bool:
     """Whether a session hosts exactly that target and type (SC-1)."""
-    definition = session.targets.get((key.repository, key.target))
+    definition = session.hosted((key.repository, key.target))
     if definition is None or definition.type != key.type:
         return False
     return key.code is None or definition.code == key.code
@@ -283,7 +286,7 @@ def _give(turn: Turn, execution: Execution, session: Session) -> None:
     if session.id in turn.state.launched:
         turn.agenda.used_launches[turn.state.launched[session.id].id] = None
     submission = execution.step.submission
-    hosted = session.targets.get((submission.repository, submission.target))
+    hosted = session.hosted((submission.repository, submission.target))
     code = hosted.code if hosted is not None else None
     turn.record(Assigned(execution.id, session.id, turn.now, code))
     limit = turn.state.setting(execution.environment, "start_ms")

@@ -17,13 +17,19 @@ def execute(state: State, execution: Execution) -> Execute:
     submission = execution.step.submission
     saved = checkpoint(state, execution)
     session = state.sessions[execution.assigned_to or ""]
-    definition = session.targets.get((submission.repository, submission.target))
+    definition = session.hosted((submission.repository, submission.target))
     return Execute(
         session.id, execution.id, submission.repository, submission.target, submission.type,
         submission.arguments if saved is None else saved, submission.options.timeout_ms,
         definition.pickle if definition else None, saved is not None, execution.code,
-        execution.required_code is not None,
+        execution.required_code is not None, _scheduled_at(state, execution),
     )  # fmt: skip
+
+
+def _scheduled_at(state: State, execution: Execution) -> int | None:
+    """The instant that started the run, or the one that it was spawned for (SD-2)."""
+    root = state.runs.get(execution.run.root, execution.run)
+    return root.scheduled_at
 
 
 def checkpoint(state: State, execution: Execution) -> dict[str, Value] | None:

@@ -7,7 +7,7 @@ gets an execution (`scheduling`).
 from __future__ import annotations
 
 from coflux.model import Abandoned, Suspended
-from coflux.server.core import results, sending
+from coflux.server.core import claims, results, sending
 from coflux.server.core.changes import (
     Acknowledged,
     Announced,
@@ -68,9 +68,12 @@ def connected(turn: Turn, event: SessionConnected) -> None:
     if session.connection is not None:
         turn.send(Close(session.id, session.connection, "another connection took the session"))
     is_other_process = session.incarnation not in (None, event.incarnation)
-    if session.incarnation != event.incarnation:
+    is_new_process = session.incarnation != event.incarnation
+    if is_new_process:
         turn.record(IncarnationSet(session.id, event.incarnation, turn.now))
+    before = dict(session.targets)
     turn.record(Connected(session.id, event, at=turn.now))
+    claims.settle(turn, session, before, is_anew=is_new_process)
     _rehost(turn, session)
     held = dict(event.held)
     for id in held:
@@ -115,7 +118,9 @@ def announced(turn: Turn, event: TargetsAnnounced) -> None:
     """It hosts other targets now."""
     session = turn.state.sessions.get(event.session)
     if session is not None:
+        before = dict(session.targets)
         turn.record(Announced(session.id, event.repositories))
+        claims.settle(turn, session, before, is_anew=True)
         _rehost(turn, session)
 
 

@@ -12,9 +12,10 @@ from typing import Any
 from coflux.server.core import caps, slots, submission, timeouts
 from coflux.server.core.changes import SettingSet, SlotSet
 from coflux.server.core.effects import Confirm
-from coflux.server.core.entities import Environment, SlotLimit
+from coflux.server.core.entities import Environment
 from coflux.server.core.events import Caller, SettingsRequested, SlotRequested
 from coflux.server.core.limits import SETTINGS
+from coflux.server.core.specs import SlotLimit
 from coflux.server.core.state import State
 from coflux.server.core.submission import nearest
 from coflux.server.core.turn import Turn

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from coflux.server.core import circles
-from coflux.server.core.entities import Execution, SlotLimit
+from coflux.server.core.entities import Execution
+from coflux.server.core.specs import SlotLimit
 from coflux.server.core.state import State
 from coflux.server.core.statuses import Status
 from coflux.server.core.turn import Turn

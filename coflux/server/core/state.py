@@ -30,15 +30,18 @@ from coflux.server.core.entities import (
     Environment,
     Execution,
     LaunchRecord,
+    Pickled,
+    Pickles,
     Pool,
     Run,
+    Schedule,
     Session,
-    SlotLimit,
     Step,
     Wait,
     attempts,
 )
 from coflux.server.core.limits import Limits
+from coflux.server.core.specs import SlotLimit
 from coflux.server.core.statuses import Process, Trigger, next_status
 
 #: Newest entries of a namespace that a miss is compared with (CA-12).
@@ -55,6 +58,8 @@ class State:
     def __init__(self) -> None:
         self.environments: dict[str, Environment] = {}
         self.sessions: dict[str, Session] = {}
+        #: Pickled targets by environment.
+        self.pickles: dict[str, Pickles] = {}
         self.runs: dict[str, Run] = {}
         self.executions: dict[str, Execution] = {}
         #: Runs by (environment, idempotency key): run, fingerprint, created_at (SU-4).
@@ -82,6 +87,7 @@ class State:
         self.defaults = Limits()
         #: Named slots by (environment or None for the project, name).
         self.slots: dict[tuple[str | None, str], SlotLimit] = {}
+        self.schedules: dict[str, Schedule] = {}
         #: Executions by the slots they name, whose process may be alive.
         self.holders: dict[str, dict[str, Execution]] = {}
         #: (at, environment) of the newest assignments that named a slot.
@@ -276,13 +282,49 @@ class State:
         if x.limit is not None:
             self.slots[x.environment, x.name] = x.limit
 
+    def _schedule(self, x: c.ScheduleSet) -> None:
+        known = self.schedules.get(x.schedule)
+        if x.spec is None:
+            self.schedules.pop(x.schedule, None)
+            return
+        if known is None:
+            known = self.schedules[x.schedule] = Schedule(x.schedule, x.environment, x.spec, x.at)
+        elif known.paused or (known.spec.cron, known.spec.zone) != (x.spec.cron, x.spec.zone):
+            # What came before this was of another rule, or of nobody's concern (SD-4).
+            known.cursor = max(known.cursor, x.at)
+        known.spec, known.paused, known.by = x.spec, x.paused, x.by
+        known.declaration = x.declaration
+
+    def _scheduled(self, x: c.ScheduleAdvanced) -> None:
+        schedule = self.schedules.get(x.schedule)
+        if schedule is not None:
+            self.advance(schedule, x.instant, x.started)
+            schedule.problem = x.reason or None
+
+    def advance(self, schedule: Schedule, instant: int, run: str | None) -> None:
+        """An instant of a schedule has been decided, also one read from the store."""
+        schedule.cursor = max(schedule.cursor, instant)
+        schedule.run = run or schedule.run
+
+    def schedule_named(self, environment: str, name: str) -> Schedule | None:
+        """The schedule of that name in an environment."""
+        found = self.schedules.values()
+        return next((s for s in found if (s.environment, s.spec.name) == (environment, name)), None)
+
+    def earlier_in_turn(self, run: Run) -> str | None:
+        """The oldest unfinished run of its schedule that a run comes after (SD-5)."""
+        schedule = self.schedules.get(run.schedule or "") if run.is_in_turn else None
+        first = next(iter(schedule.runs), None) if schedule is not None else None
+        return first if first != run.id else None
+
     def _forgotten(self, x: c.CacheForgotten) -> None:
         for execution in x.executions:
             self.forgotten[execution] = None
             self._uncache(execution)
 
     def _session(self, x: c.SessionOpened) -> None:
-        self.sessions[x.session] = Session(x.session, x.environment, x.token_hash, x.at)
+        pickles = self.pickles.setdefault(x.environment, {})
+        self.sessions[x.session] = Session(x.session, x.environment, x.token_hash, x.at, pickles)
         launch = self.launches.get(x.launch or "")
         if launch is not None:
             launch.session = x.session
@@ -305,6 +347,13 @@ class State:
     def _announced(self, x: c.Announced) -> None:
         self.sessions[x.session].host_repositories(x.repositories)
 
+    def _pickled(self, x: c.TargetPickled) -> None:
+        pickles = self.pickles.setdefault(x.environment, {})
+        pickles.pop((x.repository, x.target), None)
+        if x.definition is not None:
+            kept = Pickled(x.definition, x.python, x.session)
+            pickles[(x.repository, x.target)] = kept
+
     def _drained(self, x: c.Drained) -> None:
         self.sessions[x.session].draining = True
 
@@ -313,6 +362,10 @@ class State:
 
     def _session_ended(self, x: c.SessionEnded) -> None:
         session = self.sessions.pop(x.session, None)
+        for kept in session.pickles.values() if session else ():
+            if kept.owner == x.session:
+                # A generic agent may take over (CO-4).
+                kept.owner = None
         launch = self.launched.pop(x.session, None)
         if launch is not None:
             launch.is_lost = True
@@ -362,6 +415,9 @@ class State:
         run.by, run.parent, run.root = x.by, x.parent, x.root or x.run
         run.memo, run.requires, run.priority = x.memo, x.requires, x.priority
         run.idempotency_key, run.fingerprint = x.idempotency_key, x.fingerprint
+        run.schedule, run.scheduled_at, run.is_in_turn = x.schedule, x.scheduled_at, x.is_in_turn
+        if x.schedule in self.schedules:
+            self.schedules[x.schedule].runs[x.run] = None
         self.runs[x.run] = run
         self.families.setdefault(run.root, {})[x.run] = None
         if x.idempotency_key is not None:
@@ -656,7 +712,10 @@ class State:
         self.runs[x.run].held = (x.setting, x.value) if x.setting is not None else None
 
     def _finished(self, x: c.RunFinished) -> None:
-        self.runs[x.run].status = x.status
+        run = self.runs[x.run]
+        run.status = x.status
+        if run.schedule in self.schedules:
+            self.schedules[run.schedule].runs.pop(run.id, None)
 
     def open_wait(self, execution: Execution, wait: Wait) -> None:
         """Remember an open wait; like the session's connection it is told anew by the agent."""
@@ -684,6 +743,8 @@ _APPLY: dict[type[c.Change], Callable[[State, Any], None]] = {
     c.ManifestSet: State._manifest,
     c.SettingSet: State._setting,
     c.SlotSet: State._slot,
+    c.ScheduleSet: State._schedule,
+    c.ScheduleAdvanced: State._scheduled,
     c.CacheForgotten: State._forgotten,
     c.SessionOpened: State._session,
     c.PoolSet: State._pool,
@@ -694,6 +755,7 @@ _APPLY: dict[type[c.Change], Callable[[State, Any], None]] = {
     c.SessionEnded: State._session_ended,
     c.Connected: State._connected,
     c.Announced: State._announced,
+    c.TargetPickled: State._pickled,
     c.Drained: State._drained,
     c.Acknowledged: State._acknowledged,
     c.RunCreated: State._run,

@@ -7,6 +7,7 @@ it runs (`scheduling`).
 from __future__ import annotations
 
 import difflib
+from typing import Any
 
 from coflux.model import Definition, Group, Submission
 from coflux.server.core import caps, deferral, memo, waiting
@@ -31,27 +32,32 @@ def run_requested(turn: Turn, event: RunRequested) -> None:
         return
     if not _is_sound(turn, event.to, event.submission):
         return
+    execution = start(
+        turn, environment, event.submission, event.to.by, idempotency_key=event.idempotency_key,
+        fingerprint=event.fingerprint,
+    )  # fmt: skip
+    turn.send(Submitted(event.to, (execution.id,)))
+
+
+def start(
+    turn: Turn, environment: Environment, submission: Submission, by: str, **more: Any
+) -> Execution:
+    """Make a run; `more` are further fields of `RunCreated`."""
     run = turn.source.id("R")
-    submission = event.submission
     turn.record(
         RunCreated(
-            run, environment.id, submission.repository, submission.target, event.to.by, turn.now,
+            run, environment.id, submission.repository, submission.target, by, turn.now,
             memo=bool(submission.options.memo), requires=submission.options.requires,
-            priority=submission.options.priority or 0, idempotency_key=event.idempotency_key,
-            fingerprint=event.fingerprint,
+            priority=submission.options.priority or 0, **more,
         )
     )  # fmt: skip
     due_at = turn.now + submission.options.delay_ms
-    note = _undeferrable(submission)
-    turn.record(
-        StepCreated(
-            run, 1, submission, environment.id, due_at, turn.now, memo_note="; ".join(note) or None
-        )
-    )
+    note = "; ".join(_undeferrable(submission)) or None
+    turn.record(StepCreated(run, 1, submission, environment.id, due_at, turn.now, memo_note=note))
     execution = turn.state.runs[run].steps[1].executions[0]
     turn.agenda.schedule(execution)
     deferral.enter(turn, execution)
-    turn.send(Submitted(event.to, (execution.id,)))
+    return execution
 
 
 def steps_requested(turn: Turn, event: StepsRequested) -> None:

@@ -295,11 +295,14 @@ def _instruction(orchestrator: Orchestrator, effect: fx.Effect) -> wire.Instruct
         return wire.Execute(
             effect.execution, effect.repository, effect.target, effect.type, effect.arguments,
             effect.timeout_ms, effect.pickle, effect.checkpoint, effect.code, effect.exact,
+            effect.scheduled_at,
         )  # fmt: skip
     if isinstance(effect, fx.Abort):
         return wire.Abort(effect.execution, effect.now)
     if isinstance(effect, fx.Welcome):
         return wire.Welcome(effect.keep)
+    if isinstance(effect, fx.Notify):
+        return wire.Notice(effect.text)
     if isinstance(effect, fx.Retire):
         return wire.Retire()
     assert not isinstance(effect, fx.Close | fx.Launch | fx.StopLaunch)

@@ -12,6 +12,7 @@ from typing import Any
 from coflux.errors import NotFound
 from coflux.model import run_of
 from coflux.server.core import changes as c
+from coflux.server.project import schedules
 from coflux.server.project.calls import Call
 from coflux.server.project.graph_feed import GraphFeed, StepFeed
 from coflux.server.views import lists, runs
@@ -138,6 +139,10 @@ def _queue(call: Call) -> Document:
     return {entry["execution"]: entry for entry in shown}
 
 
+def _schedules(call: Call) -> Document:
+    return {s.id: schedules.show(call, s) for s in schedules.visible(call)}
+
+
 def _manifests(call: Call) -> Document:
     return lists.show_manifests(call.environment(call.query.get("environment"), "read"))
 
@@ -161,6 +166,7 @@ _DOCUMENTS: dict[str, Callable[[Call], Document]] = {
     "agents": _agents,
     "queue": _queue,
     "manifests": _manifests,
+    "schedules": _schedules,
     "runs": _runs,
 }
 
@@ -171,6 +177,7 @@ _TOUCHING: dict[str, tuple[type[c.Change], ...]] = {
     "agents": (*_SESSIONS, *_PROGRESS),
     "queue": (*_SESSIONS, *_PROGRESS, c.StepCreated, c.ExecutionCreated, c.EnvironmentSet),
     "manifests": (c.ManifestSet,),
+    "schedules": (c.ScheduleSet, c.ScheduleAdvanced, c.RunFinished, c.EnvironmentSet),
     "runs": (c.RunCreated, c.RunFinished, c.Started, c.ResultRecorded, c.ExecutionCreated),
 }
 

@@ -21,7 +21,7 @@ from coflux.server.core import effects as fx
 from coflux.server.core import events as e
 from coflux.server.core.entities import Execution
 from coflux.server.core.submission import nearest
-from coflux.server.project import measurements, submissions, tuning
+from coflux.server.project import measurements, schedules, submissions, tuning
 from coflux.server.project.agents import hash_secret, session_of
 from coflux.server.project.calls import Call, parse_id
 from coflux.server.project.graph_feed import Wanted, list_page, show_whole
@@ -257,6 +257,8 @@ async def list_manifests(call: Call) -> Any:
 
 async def register_manifests(call: Call) -> Any:
     environment = call.environment(call.body.environment, "run")
+    for definitions in call.body.manifests.values():
+        schedules.check_declared(definitions)
     await call.ask(
         lambda to: e.ManifestsRegistered(to, environment.name, call.body.manifests), fx.Confirm
     )
@@ -450,5 +452,8 @@ OPERATIONS: dict[str, Operation] = {
         archive_manifest, list_agents, list_queue, list_assets, get_asset, explain_cache,
         forget_cache, open_session, tuning.list_settings, tuning.change_settings,
         tuning.list_slots, tuning.set_slot, tuning.remove_slot,
+        schedules.list_schedules, schedules.create_schedule, schedules.get_schedule,
+        schedules.update_schedule, schedules.pause_schedule, schedules.resume_schedule,
+        schedules.delete_schedule,
     )
 }  # fmt: skip

@@ -45,6 +45,7 @@ LOOK_MS = 10_000
 KEPT = 64
 #: Families of finished runs read for looking at them.
 ARCHIVED = 16
+_TO_SESSIONS = (fx.Execute, fx.Abort, fx.Welcome, fx.Close, fx.Notify, fx.Retire)
 
 
 class Connection(Protocol):
@@ -269,7 +270,7 @@ class Orchestrator:
                 listener(changes)
 
     def _carry_out(self, effect: fx.Effect) -> None:
-        if isinstance(effect, fx.Execute | fx.Abort | fx.Welcome | fx.Close | fx.Retire):
+        if isinstance(effect, _TO_SESSIONS):
             self._instruct(effect.session, effect)
         elif isinstance(effect, fx.Launch | fx.StopLaunch):
             if self.on_launch is not None:

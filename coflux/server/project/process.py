@@ -29,6 +29,7 @@ from coflux.server.project.api import UnknownHandler, rules
 from coflux.server.project.calls import Project
 from coflux.server.project.orchestrator import Orchestrator
 from coflux.server.project.settings import limits_from
+from coflux.server.project.timetable import Timetable
 
 #: Browsers are pinged as often, and disconnected when they do not answer in that time. (Agents
 #: have a rhythm of their own.)
@@ -67,6 +68,8 @@ async def _serve(name: str, directory: Path, socket_path: str) -> None:
     server = HTTPServer(application, max_body_size=MAX_BODY + 4096, max_buffer_size=2 * MAX_BODY)
     server.add_socket(bind_unix_socket(socket_path, mode=0o600, backlog=512))
     orchestrator.start()
+    timetable = Timetable(orchestrator, blobs)
+    timetable.start()
     # Live work is many small objects that stay: looking through them often would cost more than
     # all decisions. Cycles come from finished runs only.
     gc.freeze()
@@ -77,6 +80,7 @@ async def _serve(name: str, directory: Path, socket_path: str) -> None:
     await _until_told_to_stop()
     server.stop()
     await server.close_all_connections()
+    timetable.close()
     orchestrator.close()
 
 

@@ -6,6 +6,7 @@ Belongs here: binding and encoding on the server's side for callers that have no
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -41,16 +42,22 @@ def submission_of(body: NewRun, environment: Environment, blobs: LocalBlobs) -> 
         raise InvalidRequest(
             f"Name the target as repository/target, not {body.target!r}.", field="target"
         )
-    definition, problem = find_definition(environment, repository, name)
-    if definition is None:
-        raise NotFound(
-            problem[:1].upper() + problem[1:] + _how_to_register(problem), field="target"
-        )
+    definition = registered(environment, repository, name)
     return Submission(
         repository, name, definition.type,
         bind(definition, body.arguments, body.keyword_arguments, blobs),
         with_options(definition.options, body.options), code=definition.code,
     )  # fmt: skip
+
+
+def registered(environment: Environment, repository: str, name: str) -> Definition:
+    """The target as it is registered; raises `NotFound` with the nearest name (SU-2)."""
+    definition, problem = find_definition(environment, repository, name)
+    if definition is None:
+        raise NotFound(
+            problem[:1].upper() + problem[1:] + _how_to_register(problem), field="target"
+        )
+    return definition
 
 
 def fingerprint(submission: Submission) -> bytes:
@@ -86,6 +93,48 @@ def bind(
     return {p.name: _value(p, bound.arguments, blobs) for p in definition.parameters}
 
 
+def bind_given(
+    definition: Definition, arguments: list[Any], keywords: dict[str, Any], blobs: LocalBlobs
+) -> dict[str, Value]:
+    """Only the parameters that arguments are given for, all of which must fit."""
+    every = bind(definition, arguments, keywords, blobs)
+    signature = inspect.Signature([_parameter(p) for p in definition.parameters])
+    given = signature.bind(*arguments, **keywords).arguments
+    return {name: value for name, value in every.items() if name in given}
+
+
+def complete(
+    definition: Definition, given: Mapping[str, Value], blobs: LocalBlobs | None
+) -> dict[str, Value]:
+    """All parameters, with defaults for those not given.
+
+    Raises `InvalidRequest` where the arguments do not fit the signature (any more).
+    """
+    names = [parameter.name for parameter in definition.parameters]
+    unknown = next((name for name in given if name not in names), None)
+    if unknown is not None:
+        raise InvalidRequest(
+            f"{definition.name}{describe(definition)} has no parameter {unknown!r}"
+            f"{nearest(unknown, names) or '.'}",
+            field="arguments",
+        )
+    missing = next((p.name for p in definition.parameters if _is_missing(p, given)), None)
+    if missing is not None:
+        raise InvalidRequest(
+            f"{definition.name}{describe(definition)} needs an argument {missing!r}.",
+            field="arguments",
+        )
+    return {
+        p.name: given[p.name] if p.name in given else _value(p, {}, blobs)
+        for p in definition.parameters
+    }
+
+
+def _is_missing(parameter: Parameter, given: Mapping[str, Value]) -> bool:
+    is_optional = parameter.default is not None or parameter.kind in ("args", "kwargs")
+    return not is_optional and parameter.name not in given
+
+
 def describe(definition: Definition) -> str:
     """The signature as a person writes it."""
     return "(" + ", ".join(_shown(p) for p in definition.parameters) + ")"
@@ -97,7 +146,7 @@ def _parameter(parameter: Parameter) -> inspect.Parameter:
     return inspect.Parameter(parameter.name, _KINDS[parameter.kind], default=default)
 
 
-def _value(parameter: Parameter, bound: dict[str, Any], blobs: LocalBlobs) -> Value:
+def _value(parameter: Parameter, bound: dict[str, Any], blobs: LocalBlobs | None) -> Value:
     if parameter.name in bound:
         return encode(bound[parameter.name], blobs=blobs, path=parameter.name)
     if parameter.kind == "args":

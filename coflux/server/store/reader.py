@@ -10,7 +10,7 @@ from typing import Any
 
 from peewee import SqliteDatabase
 
-from coflux.server.core.changes import Change
+from coflux.server.core.changes import Change, ScheduleAdvanced
 from coflux.server.core.entities import AssetRecord, CacheNote
 from coflux.server.core.state import State
 from coflux.server.store import codec
@@ -42,6 +42,9 @@ class Reader:
     def start(self, state: State) -> None:
         """Apply configuration, cache entries, recent idempotency keys and live runs."""
         state.load(self._changes("SELECT data FROM journal WHERE run IS NULL ORDER BY seq"))
+        for id, instant, run in self._rows("SELECT id, instant, run FROM schedule"):
+            if id in state.schedules:
+                state.advance(state.schedules[id], instant, run)
         self._load_cache(state)
         state.order = self.newest()
         self._load_idempotency(state)
@@ -52,6 +55,12 @@ class Reader:
         """The changes of a run and of all runs of its family; empty when there is none."""
         roots = "SELECT root FROM run WHERE id = ?"
         return list(self._changes(_FAMILY.format(roots=roots), run))
+
+    def instants(self, schedule: str, limit: int) -> list[ScheduleAdvanced]:
+        """What the instants of a schedule have come to, newest first."""
+        sql = "SELECT data FROM journal WHERE run = ? ORDER BY seq DESC LIMIT ?"
+        found = [codec.decode_change(data) for (data,) in self._rows(sql, schedule, limit)]
+        return [change for change in found if isinstance(change, ScheduleAdvanced)]
 
     def is_taken(self, id: str) -> bool:
         """Whether something has or had that id (ID-1)."""
@@ -135,6 +144,9 @@ class Reader:
     def _changes(self, sql: str, *values: Any) -> Iterator[Change]:
         for (data,) in self._database.execute_sql(sql, values):
             yield codec.decode_change(data)
+
+    def _rows(self, sql: str, *values: Any) -> list[Any]:
+        return list(self._database.execute_sql(sql, values).fetchall())
 
     def _one(self, sql: str, *values: Any) -> Any:
         return self._database.execute_sql(sql, values).fetchone()

@@ -54,10 +54,10 @@ class Writer:
     def _run(self, x: c.RunCreated, seq: int) -> None:
         self._execute(
             "INSERT INTO run (id, seq, environment, repository, target, parent, root, created_by,"
-            " created_at, status, idempotency_key, fingerprint)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?)",
+            " created_at, status, idempotency_key, fingerprint, schedule, scheduled_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?, ?)",
             x.run, seq, x.environment, x.repository, x.target, x.parent, x.root or x.run, x.by,
-            x.at, x.idempotency_key, x.fingerprint,
+            x.at, x.idempotency_key, x.fingerprint, x.schedule, x.scheduled_at,
         )  # fmt: skip
 
     def _finished(self, x: c.RunFinished, seq: int) -> None:
@@ -119,11 +119,26 @@ class Writer:
     def _launch(self, x: c.LaunchWanted, seq: int) -> None:
         self._identifier(x.launch)
 
+    def _schedule(self, x: c.ScheduleSet, seq: int) -> None:
+        self._identifier(x.schedule)
+        if x.spec is None:
+            self._execute("DELETE FROM schedule WHERE id = ?", x.schedule)
+
+    def _scheduled(self, x: c.ScheduleAdvanced, seq: int) -> None:
+        self._execute(
+            "INSERT INTO schedule (id, instant, run) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE"
+            " SET instant = excluded.instant, run = COALESCE(excluded.run, run)",
+            x.schedule, x.instant, x.started,
+        )  # fmt: skip
+
     def _identifier(self, id: str) -> None:
         self._execute("INSERT OR IGNORE INTO identifier (id) VALUES (?)", id)
 
 
 def _run(change: c.Change) -> str | None:
+    if isinstance(change, c.ScheduleAdvanced):
+        # History of a schedule is found by its id, and not read at a start.
+        return change.schedule
     run = getattr(change, "run", None)
     if run is not None:
         return str(run)
@@ -139,6 +154,8 @@ _INDEXES: dict[type[c.Change], Callable[..., None]] = {
     c.ResultRecorded: Writer._result,
     c.CacheForgotten: Writer._forgotten,
     c.AssetRecorded: Writer._asset,
+    c.ScheduleSet: Writer._schedule,
+    c.ScheduleAdvanced: Writer._scheduled,
     c.EnvironmentSet: Writer._environment,
     c.SessionOpened: Writer._session,
     c.PoolSet: Writer._pool,

@@ -57,6 +57,8 @@ def show_header(state: State, run: Run) -> dict[str, Any]:
         "mixed_code": [
             name for name, counts in run.codes.items() if sum(map(bool, counts.values())) > 1
         ],
+        "schedule": run.schedule,
+        "scheduled_at": run.scheduled_at,
         "held": {"setting": run.held[0], "value": run.held[1]} if run.held else None,
     }
 
