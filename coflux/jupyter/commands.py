@@ -64,7 +64,9 @@ def connect(context: Context, /, is_local: bool, no_agent: bool, **given: str | 
     """
     notebook = context.notebook
     client = notebook.connect(is_local=is_local, **given)
-    if not no_agent:
+    if no_agent:
+        notebook.stop_agent()
+    else:
         notebook.start_agent()
     click.echo(
         f"Connected to {client.host}, project {client.project}, environment"

@@ -78,6 +78,8 @@ class Notebook:
         self._client: NotebookClient | None = None
         self._settings: config.Config | None = None
         self._local: LocalServer | None = None
+        #: Cleared when the user stops the agent: submitting then does not start it.
+        self._is_agent_wanted = True
         self._offered: tuple[Repository, ...] | None = None
         self._number = 0
         self._told: dict[str, str] = {}
@@ -144,7 +146,7 @@ class Notebook:
         self.client.environments.get(name)
         assert self._settings is not None
         has_agent = self.agent is not None
-        self.stop_agent()
+        self._end_agent()
         sources = {**self._settings.sources, "environment": "%coflux env use"}
         self._settings = replace(self._settings, environment=name, sources=sources)
         old = self._client
@@ -158,7 +160,7 @@ class Notebook:
 
     def disconnect(self) -> None:
         """End agent, connection and the server that was started for it."""
-        self.stop_agent()
+        self._end_agent()
         client, self._client = self._client, None
         use(None)
         if client is not None:
@@ -171,19 +173,23 @@ class Notebook:
 
     def start_agent(self, concurrency: int | None = None) -> AgentProcess:
         """The kernel's agent, started if it does not live."""
-        client = self.client
+        _ = self.client
+        self._is_agent_wanted = True
         if self.agent is not None and self.agent.is_alive:
             return self.agent
-        self.stop_agent()
+        self._end_agent()
         assert self._settings is not None
         self.agent = AgentProcess(self._settings, Path.cwd(), concurrency)
         self._offered = None
         self._offer(self.namespace.look())
-        _ = client
         return self.agent
 
     def stop_agent(self) -> None:
-        """End the agent; what it runs is abandoned, what is queued waits for another."""
+        """End the agent, until it is started; what is queued waits for another."""
+        self._is_agent_wanted = False
+        self._end_agent()
+
+    def _end_agent(self) -> None:
         agent, self.agent = self.agent, None
         if agent is not None:
             agent.stop()
@@ -193,6 +199,8 @@ class Notebook:
 
         Gives what the user should know.
         """
+        if not self._is_agent_wanted:
+            return ["this kernel's agent was stopped; other agents know the targets as they were"]
         agent = self.start_agent()
         self._offer(self.namespace.look())
         problem = agent.wait(self._number, PATIENCE_S)
