@@ -32,6 +32,7 @@ def test_a_drained_agent_finishes_its_work_and_ends_quietly_SC_10(
     assert place.value(waiting) == 3
 
 
+@pytest.mark.slow
 def test_a_drain_that_takes_too_long_abandons_what_still_runs_SC_10(
     place: Stack, tmp_path: Path
 ) -> None:
@@ -43,6 +44,7 @@ def test_a_drain_that_takes_too_long_abandons_what_still_runs_SC_10(
     until(lambda: not place.is_any_alive(tmp_path / "pids"), "its subprocesses are gone")
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_the_drain_SC_10(place: Stack, tmp_path: Path) -> None:
     agent = place.start_agent("flow.py", "--register")
     run = place.submit("flow/until_file", str(tmp_path / "never"))
@@ -70,6 +72,7 @@ def test_work_goes_to_agents_with_the_tags_it_requires_SC_2(place: Stack) -> Non
     assert picky.zygote().pid not in homes
 
 
+@pytest.mark.slow
 def test_two_agents_share_the_work_of_an_environment_SC_5(place: Stack, tmp_path: Path) -> None:
     one = place.start_agent("flow.py", "--register", "--concurrency", "1")
     two = place.start_agent("flow.py", "--concurrency", "1")
@@ -102,6 +105,7 @@ def test_a_repository_that_cannot_be_imported_leaves_the_others_alone_CO_6(
     assert "no_such_module" in listed.out
 
 
+@pytest.mark.slow
 def test_work_of_a_repository_that_cannot_be_imported_says_so_CO_6(place: Stack) -> None:
     place.write("later.py", "import coflux as cf\n@cf.workflow()\ndef go():\n    return 1\n")
     assert place.cli("register", "later.py").code == 0
@@ -150,6 +154,7 @@ def test_an_edited_helper_module_is_loaded_again_before_the_old_code_ends_SC_10(
     assert place.value(old) == 2
 
 
+@pytest.mark.slow
 def test_an_edit_that_breaks_a_repository_is_shown_and_the_next_one_mends_it(
     place: Stack,
 ) -> None:
@@ -181,6 +186,7 @@ def test_executors_are_fresh_or_used_again_SE_7(place: Stack, isolation: str) ->
     assert place.run("flow/fan", 30) == sum(n * n for n in range(30))
 
 
+@pytest.mark.slow
 def test_a_generic_agent_does_not_take_what_it_cannot_import_CO_4(place: Stack) -> None:
     place.cli("register", "flow.py")
     place.start_agent()

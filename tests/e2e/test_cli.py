@@ -300,6 +300,7 @@ def test_assets_and_blobs_are_listed_and_fetched(stack: Stack, cli: Cli, tmp_pat
     one_line(cli("assets", "inspect", "Abcdfgh"), 3, "Abcdfgh")
 
 
+@pytest.mark.slow
 def test_a_backup_is_a_project_that_can_be_served_again(fresh: Stack, tmp_path: Path) -> None:
     fresh.start_server()
     fresh.start_agent("flow.py", "--register")
@@ -375,6 +376,7 @@ def test_settings_come_from_flags_variables_and_a_file(
 # --- server -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_server_refuses_what_is_in_use(stack: Stack, tmp_path: Path) -> None:
     one_line(
         stack.cli("server", "--port", "0", "--data-dir", str(stack.data_dir)),

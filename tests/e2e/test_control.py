@@ -78,6 +78,7 @@ def test_a_paused_environment_starts_nothing_and_ends_what_runs_ST_2(
     assert stack.value(waiting) == 3
 
 
+@pytest.mark.slow
 def test_an_archived_environment_cancels_what_is_left_in_it_EV_5(
     stack: Stack, tmp_path: Path
 ) -> None:
@@ -148,6 +149,7 @@ def test_a_production_step_is_run_again_in_a_child_environment_with_edited_code_
     assert seen[2]["executions"][0]["code"] != seen[2]["executions"][1]["code"]
 
 
+@pytest.mark.slow
 def test_a_child_environment_takes_its_parents_cached_values_and_not_the_reverse_EV_1(
     stack: Stack,
 ) -> None:

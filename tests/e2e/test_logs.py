@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
+
 from .stack import Stack, until
 
 
@@ -56,6 +58,7 @@ def test_the_last_lines_before_a_kill_are_there_LO_2(stack: Stack) -> None:
     assert lines == [*(f"line {each}" for each in range(500)), "cut off"]
 
 
+@pytest.mark.slow
 def test_logs_written_while_the_server_is_away_are_delivered_LO_2(fresh: Stack) -> None:
     fresh.start_server()
     fresh.write(

@@ -63,6 +63,7 @@ def test_executions_survive_the_death_of_the_whole_server_SE_4(
     assert place.run("flow/add", 1) == 3
 
 
+@pytest.mark.slow
 def test_a_killed_agents_executions_are_abandoned_after_the_window_SE_3(
     place: Stack, agent: Agent, tmp_path: Path
 ) -> None:
@@ -76,6 +77,7 @@ def test_a_killed_agents_executions_are_abandoned_after_the_window_SE_3(
     assert outcome.body["cause"] == "session lost"
 
 
+@pytest.mark.slow
 def test_an_agent_that_starts_again_with_its_session_says_so_at_once_SE_2(
     place: Stack, agent: Agent, tmp_path: Path
 ) -> None:
@@ -88,6 +90,7 @@ def test_an_agent_that_starts_again_with_its_session_says_so_at_once_SE_2(
     assert place.run("flow/add", 1) == 3
 
 
+@pytest.mark.slow
 def test_an_outcome_that_a_dead_agent_had_stored_counts_SE_2(
     place: Stack, agent: Agent, tmp_path: Path
 ) -> None:
@@ -111,6 +114,7 @@ def holds_outcome(path: Path) -> bool:
     return b"ended" in path.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_stopped_agent_that_returns_in_time_goes_on_SE_3(
     place: Stack, agent: Agent, tmp_path: Path
 ) -> None:
@@ -123,6 +127,7 @@ def test_a_stopped_agent_that_returns_in_time_goes_on_SE_3(
     check_same_attempt(place, run)
 
 
+@pytest.mark.slow
 def test_a_killed_zygote_is_replaced_and_running_work_goes_on_SE(
     place: Stack, agent: Agent, tmp_path: Path
 ) -> None:
@@ -152,6 +157,7 @@ def test_executors_outlive_a_zygote_that_dies_together_with_one_of_them_SE(
     assert [place.outcome(run).kind for run in runs] == ["value", "crashed", "value", "value"]
 
 
+@pytest.mark.slow
 def test_an_import_whose_process_is_killed_is_tried_again_SE(place: Stack, tmp_path: Path) -> None:
     place.write(
         "slow.py",
@@ -191,6 +197,7 @@ def test_a_killed_executor_is_a_crash_within_a_second_SE_6(
     assert outcome.body["last_lines"] == ["line 0", "line 1", "line 2", "cut off"]
 
 
+@pytest.mark.slow
 def test_an_outage_does_not_double_the_next_attempt_or_lose_a_delay_SE_10(
     place: Stack, agent: Agent, tmp_path: Path
 ) -> None:
@@ -206,6 +213,7 @@ def test_an_outage_does_not_double_the_next_attempt_or_lose_a_delay_SE_10(
     assert len(place.client().inspect(run)["steps"][0]["executions"]) == 1
 
 
+@pytest.mark.slow
 def test_an_agent_that_comes_back_too_late_begins_again_SE_3(
     place: Stack, agent: Agent, tmp_path: Path
 ) -> None:
