@@ -358,6 +358,22 @@ class TestBrokenLinks:
         assert world.state.runs["R1"].unfinished == {}
         assert world.state.runs["R1"].status == "cancelled"
 
+    def test_a_run_of_several_links_is_not_finished_by_a_restart(self, world: World) -> None:
+        """RS-6, SE-10: whichever of them is looked at first."""
+        world.agent()
+        ran(world, 1)
+        open_leader = world.submit("wf", 2, cache=True)
+        run = world.submit("wf2")
+        world.start(run)
+        for argument in (1, 2):
+            world.calls(run, "wf", argument, cache=True)
+        world.returns(run)
+        assert world.state.runs["R3"].status is None
+        world.restart()
+        assert world.state.runs["R3"].status is None
+        world.cancel(open_leader)
+        assert world.state.runs["R3"].status is None
+
     def test_a_link_survives_a_restart_and_still_breaks(self, world: World) -> None:
         """SE-10, CA-9."""
         world.agent()

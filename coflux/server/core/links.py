@@ -22,8 +22,8 @@ def follow(turn: Turn, follower: Execution) -> None:
     leader = follower.result.execution
     end_id, end = turn.state.end_of(leader)
     if end is None:
-        return
-    if end.result is None:
+        turn.agenda.unfollow(follower)
+    elif end.result is None:
         turn.agenda.follow(follower)
         turn.agenda.watch(end_id, Waiter("follow", follower.id, 0, leader))
     else:

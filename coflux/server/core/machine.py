@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable
 from typing import Any
 
-from coflux.model import Record, Submission, run_of
+from coflux.model import Cached, Deferred, Record, Submission, run_of
 from coflux.server.core import (
     assets,
     caching,
@@ -106,6 +106,9 @@ class Machine:
                 following = self.state.next_of(execution)
                 if execution.successor is None and following is not None:
                     turn.ended.append(execution)
+                    if isinstance(execution.result, Cached | Deferred):
+                        # Before the first is settled: the run is not finished before the last.
+                        self.agenda.follow(execution)
 
     def missing(self, event: e.Event) -> list[str]:
         """Runs that an event names and that are not in memory; the shell loads them first."""
