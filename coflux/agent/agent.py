@@ -65,6 +65,8 @@ class Agent:
         """Serve until told to end. Raises `Refused` where the server gives no session."""
         self._newest = self._pool.load()
         self._start(self._serve())
+        if self._config.give_up_s is not None:
+            self._start(self._give_up(self._config.give_up_s))
         try:
             await self._ended.wait()
         finally:
@@ -85,6 +87,17 @@ class Agent:
         if self._config.reload or self._config.dev:
             self._start(self._reload())
         await self._session.run()
+
+    async def _give_up(self, patience_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        heard_at = loop.time()
+        while loop.time() - heard_at < patience_s:
+            await asyncio.sleep(min(1.0, patience_s / 4))
+            if self._session.is_connected:
+                heard_at = loop.time()
+        self._say(f"no server for {patience_s:g} s; giving up")
+        # Not from here: the end cancels all that was started.
+        loop.call_soon(self._ended.set)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -284,6 +297,14 @@ class Agent:
     def request(self, execution: str, key: int, message: bytes) -> None:
         """A request of running code."""
         self._session.request(execution, key, message)
+
+    def begin_turn(self) -> None:
+        """What follows may lead to several messages."""
+        self._session.begin_turn()
+
+    def end_turn(self) -> None:
+        """All that it led to has been said."""
+        self._session.end_turn()
 
     def keep_entry(self, entry: bytes) -> None:
         """A log entry."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _RECEIVE = 256 * 1024
 
-OnFrame = Callable[["Link", int, int, bytes], None]
+OnFrames = Callable[["Link", list[tuple[int, int, bytes]]], None]
 
 
 class Link:
@@ -34,7 +34,7 @@ class Link:
         generation: int,
         connection: socket.socket,
         streams: tuple[Stream, Stream],
-        on_frame: OnFrame,
+        on_frames: OnFrames,
     ) -> None:
         self.ticket = ticket
         #: Of the code that it was forked with.
@@ -54,7 +54,7 @@ class Link:
         self._streams = streams
         self._parser = channel.Parser()
         self._unsent = bytearray()
-        self._on_frame = on_frame
+        self._on_frames = on_frames
         self._loop = asyncio.get_running_loop()
         self._is_open = True
         self._loop.add_reader(self._descriptor, self._on_channel)
@@ -109,8 +109,7 @@ class Link:
         if not data:
             self._loop.remove_reader(self._descriptor)
             return
-        for kind, key, body in self._parser.feed(data):
-            self._on_frame(self, kind, key, body)
+        self._on_frames(self, self._parser.feed(data))
 
     def _on_output(self, stream: Stream) -> None:
         stream.read()
@@ -166,8 +165,7 @@ class Link:
                 return
             if not data:
                 return
-            for kind, key, body in self._parser.feed(data):
-                self._on_frame(self, kind, key, body)
+            self._on_frames(self, self._parser.feed(data))
 
     def close(self) -> None:
         """Close the descriptors."""

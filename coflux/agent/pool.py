@@ -78,6 +78,12 @@ class Reporter(Protocol):
     def on_idle(self) -> None:
         """The last execution has ended."""
 
+    def begin_turn(self) -> None:
+        """What follows may lead to several messages; they go together."""
+
+    def end_turn(self) -> None:
+        """All that it led to has been said."""
+
 
 class Assignment:
     """One execution that the agent has."""
@@ -258,7 +264,7 @@ class Pool:
             self._nursery.generation,
             connection,
             (Stream(out, "stdout", self.secret), Stream(err, "stderr")),
-            self._on_frame,
+            self._on_frames,
         )
         self._unborn.add(ticket)
 
@@ -315,6 +321,14 @@ class Pool:
             link.signal_group(signal.SIGKILL)
 
     # --- what executors say ---------------------------------------------------------------------
+
+    def _on_frames(self, link: Link, frames: list[tuple[int, int, bytes]]) -> None:
+        self._reporter.begin_turn()
+        try:
+            for kind, key, body in frames:
+                self._on_frame(link, kind, key, body)
+        finally:
+            self._reporter.end_turn()
 
     def _on_frame(self, link: Link, kind: int, key: int, body: bytes) -> None:
         if kind == channel.READY:

@@ -119,7 +119,7 @@ class Session:
         self._handler = handler
         self._opening = Opening(config)
         self._loop = asyncio.get_running_loop()
-        self._folder = folder_for(config.host, config.project, config.environment)
+        self._folder = folder_for(config.host, config.project, _place(config))
         self._spool: Spool | None = None
         self._outbox = Outbox()
         self._logs = LogBuffer()
@@ -131,6 +131,8 @@ class Session:
         self._flush_at: asyncio.TimerHandle | asyncio.Handle | None = None
         self._is_flush_urgent = False
         self._flushed_at = 0.0
+        #: Depth of turns in which something that has come is being handled.
+        self._turns = 0
         #: Outcomes not yet acknowledged, by number; on the disk while there is no connection.
         self._outcomes: dict[int, bytes] = {}
         #: Their executions: still ours as long as the server may not know how they ended.
@@ -288,6 +290,13 @@ class Session:
             if self._connection is not None:
                 self._connection.close()
             return
+        self.begin_turn()
+        try:
+            self._act(messages)
+        finally:
+            self.end_turn()
+
+    def _act(self, messages: list[tuple[msgspec.Raw, _Instruction]]) -> None:
         handler = self._handler
         for raw, message in messages:
             if isinstance(message, _Reply):
@@ -431,8 +440,22 @@ class Session:
             if due > self._loop.time():
                 self._flush_at = self._loop.call_at(due, self._flush)
                 return
+        if self._turns:
+            self._flush_at = None
+            return
         # After all that is ready in this turn of the loop: it goes in one frame.
         self._flush_at = self._loop.call_soon(self._flush)
+
+    def begin_turn(self) -> None:
+        """Something has come that may lead to several messages; they go together."""
+        self._turns += 1
+
+    def end_turn(self) -> None:
+        """All that it led to has been said."""
+        self._turns -= 1
+        # At once, instead of in another round of the loop: somebody waits for it.
+        if not self._turns and self._is_flush_urgent and self._flush_at is None:
+            self._flush()
 
     def _flush(self) -> None:
         self._flush_at, self._is_flush_urgent = None, False
@@ -457,3 +480,10 @@ class _Ended(Record, tag="ended"):
 
     execution: str
     result: msgspec.Raw
+
+
+def _place(config: AgentConfig) -> str:
+    """The environment; of an agent that a pool has started, also its session, which is its own."""
+    token = config.token or ""
+    session = token.split(".")[1] if token.startswith("cfs_") and token.count(".") == 2 else ""
+    return f"{config.environment}\n{session}" if session else config.environment
