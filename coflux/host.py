@@ -7,7 +7,7 @@ not belong here: sockets, processes, and what the functions for users look like 
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -57,6 +57,9 @@ class Host(Protocol):
 
     def submit(self, submission: Submission) -> Ticket:
         """Ask for a child without waiting for the answer."""
+
+    def submit_many(self, submissions: Iterable[Submission]) -> Sequence[Ticket]:
+        """Ask for many children in as few round trips as may be, without waiting."""
 
     def call(self, submission: Submission) -> Outcome:
         """Ask for a child and wait for its resolved outcome."""

@@ -11,7 +11,7 @@ import functools
 import importlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 import msgspec
@@ -113,6 +113,26 @@ class Target(Generic[P, T]):
             # A run is waited for, awaited and cancelled as an execution is.
             return cast("Execution[T]", client.start(self, args, kwargs))
         return self.submit_here(args, kwargs)
+
+    def submit_many(
+        self, items: Iterable[Any], /, *others: Iterable[Any], **shared: Any
+    ) -> list[Execution[T]]:
+        """Call it once for each item without waiting, in as few round trips as may be.
+
+        As with `map`, several iterables give the positional arguments side by side (and must be
+        equally long); keyword arguments are the same for all. The handles are in order.
+
+        Raises `TypeError` for arguments that do not fit the signature, before anything is called.
+        """
+        calls = list(zip(items, *others, strict=True))
+        for args in calls:
+            self.bind(*args, **shared)
+        host = hosts.current()
+        if host is None:
+            return [self.submit(*args, **shared) for args in calls]
+        group = hosts.group_block.get()
+        made = (self.submission(args, shared, host.encode, group) for args in calls)
+        return [Execution(None, ticket=ticket) for ticket in host.submit_many(made)]
 
     def _call_plainly(self, args: Any, kwargs: Any) -> T:
         if not self.is_async:

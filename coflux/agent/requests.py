@@ -15,7 +15,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -28,7 +28,7 @@ from coflux.agent.measuring import Measuring
 from coflux.blobs import Blobs
 from coflux.errors import REFUSALS, CofluxError, NotFound, NotSerialisable, Refused, WaitCycle
 from coflux.handles import make_handle
-from coflux.model import AssetManifest, Group, Level, MetricDefinition, Submission, Value
+from coflux.model import AssetManifest, Group, Level, MetricDefinition, Record, Submission, Value
 from coflux.secret import Secret
 from coflux.target import Target
 from coflux.wire import Outcome
@@ -41,6 +41,8 @@ _decode_answer = msgspec.msgpack.Decoder(wire.Answer).decode
 _decode_given = msgspec.msgpack.Decoder(Given).decode
 
 _RECEIVE = 64 * 1024
+#: Submissions in one request (section 32), and their bytes, with room for the rest of the message.
+_BATCH, _BATCH_BYTES = 1_000, wire.MAX_MESSAGE - 16 * 1024
 #: A line of log may be this long, in characters (section 32); what is longer is split.
 _LINE_LIMIT = 64 * 1024
 
@@ -59,11 +61,13 @@ class _Slot:
 class Child:
     """A child that has been asked for (`coflux.host.Ticket`)."""
 
-    __slots__ = ("_requests", "_slot", "is_seen")
+    __slots__ = ("_index", "_requests", "_slot", "is_seen")
 
-    def __init__(self, requests: Requests, slot: _Slot) -> None:
+    def __init__(self, requests: Requests, slot: _Slot, index: int = 0) -> None:
         self._requests = requests
         self._slot = slot
+        #: Its place among those asked for together.
+        self._index = index
         #: Its refusal has been raised to user code.
         self.is_seen = False
 
@@ -72,18 +76,26 @@ class Child:
         self._requests.settle(self._slot)
         answer = self._slot.answer
         if isinstance(answer, wire.Submitted):
-            return answer.executions[0]
+            return answer.executions[self._index]
         self.is_seen = True
         raise _refusal(answer)
 
     def known(self) -> str | None:
         """The id, if the answer is there already."""
         answer = self._slot.answer
-        return answer.executions[0] if isinstance(answer, wire.Submitted) else None
+        return answer.executions[self._index] if isinstance(answer, wire.Submitted) else None
 
     def is_refused(self) -> bool:
         """Whether the answer is there and is a refusal."""
         return self._slot.answer is not None and self.known() is None
+
+
+class _Batch(Record, tag="submit"):
+    """`wire.Submit` with submissions that are encoded already."""
+
+    execution: str
+    key: int
+    submissions: list[msgspec.Raw]
 
 
 class Requests:
@@ -165,6 +177,29 @@ class Requests:
         child = Child(self, self._request(key, wire.Submit(self.execution, key, (submission,))))
         self._children.append(child)
         return child
+
+    def submit_many(self, submissions: Iterable[Submission]) -> list[Child]:
+        """Ask for many children, as many in one request as fit."""
+        children: list[Child] = []
+        batch: list[msgspec.Raw] = []
+        size = 0
+        for submission in submissions:
+            encoded = _encode(submission)
+            if batch and (len(batch) == _BATCH or size + len(encoded) > _BATCH_BYTES):
+                children += self._submit_batch(batch)
+                batch, size = [], 0
+            batch.append(msgspec.Raw(encoded))
+            size += len(encoded)
+        if batch:
+            children += self._submit_batch(batch)
+        return children
+
+    def _submit_batch(self, batch: list[msgspec.Raw]) -> list[Child]:
+        key = next(self._keys)
+        slot = self._request(key, _Batch(self.execution, key, batch))
+        children = [Child(self, slot, index) for index in range(len(batch))]
+        self._children += children
+        return children
 
     def call(self, submission: Submission) -> Outcome:
         """Ask for a child and wait for its outcome."""
@@ -360,7 +395,7 @@ class Requests:
     def _request(
         self,
         key: int,
-        message: wire.Request,
+        message: wire.Request | _Batch,
         future: tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | None = None,
     ) -> _Slot:
         body = _encode(message)

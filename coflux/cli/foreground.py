@@ -12,7 +12,7 @@ import itertools
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,6 +132,10 @@ class Foreground:
         except Exception as error:  # noqa: BLE001 - whatever it is, somebody may handle it later
             self._outcomes[id] = error
         return _Child(id)
+
+    def submit_many(self, submissions: Iterable[Submission]) -> list[_Child]:
+        """Call the targets now, one after another."""
+        return [self.submit(submission) for submission in submissions]
 
     def call(self, submission: Submission) -> Outcome:
         """Call the target's function here; what it raises comes with its own traceback."""

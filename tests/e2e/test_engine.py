@@ -180,3 +180,48 @@ class TestLimits:
         fresh.cli("env", "settings", "default", "--set", "queue_timeout_ms=500ms")
         outcome = fresh.outcome(fresh.submit("engine/polite"))
         assert (outcome.kind, outcome.body["cause"]) == ("timeout", "queue")
+
+
+class TestSchedules:
+    def test_one_declared_in_code_is_saved_at_registration_SD_6(self, stack: Stack) -> None:
+        (shown,) = stack.cli("schedules", "list", "--json").json
+        assert (shown["name"], shown["state"], shown["declared"]) == (
+            "engine/punctual", "paused", True,
+        )  # fmt: skip
+        assert shown["arguments"] == {"name": "'code'"}
+
+    def test_an_instant_starts_a_run_that_knows_it_SD_2(self, stack: Stack) -> None:
+        made = stack.cli(
+            "schedules", "create", "often", "engine/punctual", "you", "greeting=hi",
+            "--cron", "* * * * *", "--overlap", "allow", "--json",
+        )  # fmt: skip
+        assert made.code == 0, made.err
+        schedule = stack.client().schedules
+        run = until(lambda: schedule.get("often")["run"], "the minute has come", 90)
+        assert stack.value(run) == "hi you, 0"
+        shown = stack.client().inspect(run)
+        assert shown["scheduled_at"] % 60_000 == 0
+        assert shown["schedule"] == made.json["id"]
+        history = schedule.get("often")["history"]
+        assert [h["run"] for h in history][-1] == run
+        assert run in stack.cli("schedules", "inspect", "often").out
+        for command in ("pause", "resume", "delete"):
+            assert stack.cli("schedules", command, "often").code == 0
+        assert stack.cli("schedules", "pause", "often").code == 3
+
+    def test_what_cannot_be_is_refused_when_it_is_saved_SD_1(self, stack: Stack) -> None:
+        target = ("engine/punctual", "x", "--cron")
+        for arguments, told in (
+            (("0 0 30 2 *",), "Bad day-of-month"),
+            (("0 0 * * *", "--zone", "Europe/Berln"), "did you mean 'Europe/Berlin'?"),
+        ):
+            refused = stack.cli("schedules", "create", "bad", *target, *arguments)
+            assert refused.code == 3
+            assert told in refused.err
+        refused = stack.cli("schedules", "create", "bad", "engine/punctual", "--cron", "0 0 * * *")
+        assert "missing a required argument" in refused.err
+
+
+def test_many_calls_take_few_round_trips_SU_10(stack: Stack) -> None:
+    run = stack.submit("engine/maps", 2_500)
+    assert stack.value(run, 90) == 2 * sum(range(2_500))

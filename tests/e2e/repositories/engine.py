@@ -173,3 +173,26 @@ def spreads(count: int) -> int:
 @cf.task()
 def handle_number(number: int) -> int:
     return 1
+
+
+# --- schedules ----------------------------------------------------------------------------------
+
+
+@cf.workflow(schedule=cf.Schedule("0 6 * * *", "Europe/Berlin", {"name": "code"}, paused=True))
+def punctual(name: str, greeting: str = "hello") -> str:
+    instant = cf.scheduled_at()
+    return f"{greeting} {name}, {instant.second if instant else 'by hand'}"
+
+
+# --- many ---------------------------------------------------------------------------------------
+
+
+@cf.workflow()
+def maps(count: int) -> int:
+    """Many calls in few round trips."""
+    return sum(each.result() for each in scaled.submit_many(range(count), factor=2))
+
+
+@cf.task()
+def scaled(number: int, factor: int) -> int:
+    return number * factor
