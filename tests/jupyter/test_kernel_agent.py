@@ -46,7 +46,7 @@ def test_a_generic_agent_takes_over_when_the_kernel_is_gone(jupyter: Jupyter) ->
     """CO-4."""
     with Kernel(jupyter, "left.ipynb") as kernel:
         kernel.run(START)
-        kernel.run("BASE = 40\n@cf.workflow\ndef left(x):\n    return BASE + x, os.getpid()")
+        kernel.run("BASE = 40\n@cf.workflow\ndef left(x):\n    return [BASE + x, os.getpid()]")
         first = eval(kernel.run("r = %coflux run left 1\nr.result()").text)
         assert first[0] == 41
     with agent(jupyter):
@@ -111,13 +111,15 @@ def test_restarting_the_kernel_leaves_no_agent_behind(jupyter: Jupyter) -> None:
 def test_two_notebooks_with_one_name_are_told(jupyter: Jupyter) -> None:
     """CO-3."""
     with Kernel(jupyter, "one/same.ipynb") as one, Kernel(jupyter, "two/same.ipynb") as two:
+        said: dict[Kernel, str] = {}
         for kernel, answer in ((one, "'one'"), (two, "'two'")):
             kernel.run(START)
             kernel.run(f"@cf.workflow\ndef who():\n    return {answer}")
-            kernel.run("%coflux register")
-        told = until(lambda: _told(two), "the newer is told")
+            said[kernel] = kernel.run("%coflux register").stderr
+        told = said[two] or until(lambda: _told(two), "the newer is told")
         assert "repository same as well" in told
         assert "this one's count" in told
+        assert not said[one]
         assert "that one's count" in until(lambda: _told(one), "the older is told")
         assert one.run("r = %coflux run who\nr.result()").text == "'two'"
 
