@@ -7,6 +7,7 @@ here: what an operation does.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -27,7 +28,7 @@ from coflux.server.access import LOCAL_HEADER, PRINCIPAL_HEADER, Principal, deco
 from coflux.server.bodies import BackupRequest, SessionToken, decode_body
 from coflux.server.project import operations
 from coflux.server.project.agents import AgentHandler
-from coflux.server.project.calls import Call, Project
+from coflux.server.project.calls import Call, Project, parse_id
 from coflux.server.project.topics import TopicsHandler
 from coflux.server.query import read_query
 from coflux.server.routes import INTERNAL, PROJECT_ROUTES, Route, to_regex
@@ -119,8 +120,18 @@ class ApiHandler(JsonHandler):
         body = decode_body(self.request.body, route.request) if route.request else None
         is_local = self.request.headers.get(LOCAL_HEADER) == "1"
         call = Call(self.project, principal, body, query, dict(self.path_kwargs), is_local)
+        await _fetch_runs(call)
         answer = await operations.OPERATIONS[route.name](call)
         self.answer(answer, call.status or route.status)
+
+
+async def _fetch_runs(call: Call) -> None:
+    """Have the runs that the path and the query name read, if they are not in memory."""
+    for text in (*call.path.values(), call.query.get("id"), call.query.get("run")):
+        if isinstance(text, str) and text.startswith("R"):
+            # What is no id at all is told so by the operation.
+            with contextlib.suppress(NotFound):
+                await call.orchestrator.fetch(parse_id(text).run)
 
 
 class InternalHandler(JsonHandler):

@@ -6,14 +6,14 @@ here: sockets, subscriptions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from coflux.errors import NotFound
 from coflux.model import run_of
 from coflux.server.core import changes as c
 from coflux.server.project import schedules
-from coflux.server.project.calls import Call
+from coflux.server.project.calls import Call, parse_id
 from coflux.server.project.graph_feed import GraphFeed, StepFeed
 from coflux.server.views import lists, runs
 
@@ -33,13 +33,21 @@ class Feed:
             "target": arguments.get("target"),
             "limit": 100,
         }
+        run = arguments.get("run") if topic == "run" else None
+        #: The run that it is about.
+        self.run = parse_id(run).run if isinstance(run, str) else None
+        self.document: Document = {}
+
+    def build(self) -> Iterator[None]:
+        """Make the document; other work may be done between the steps."""
         self.document = self._make()
+        yield from ()
 
     def touched(self, change: c.Change) -> str | None:
         """Which part the change touches: a step's number, `*` for the whole, None for nothing."""
         if self.topic != "run":
             return "*" if isinstance(change, _TOUCHING[self.topic]) else None
-        run = self.arguments["run"]
+        run = self.run
         id = _execution_of(change)
         if id is not None and run_of(id) == run:
             return id.split(":")[1]
@@ -60,7 +68,7 @@ class Feed:
 
     def _make_run(self, parts: set[str] | None) -> Document:
         """The run; of an earlier document only the parts named are made anew."""
-        found = self.call.find_run(self.arguments.get("run") or "")
+        found = self.call.find_run(self.run or "")
         state, run = found
         seen = runs.visible_from(state, run, self.call.viewpoint())
         steps: Document = dict(self.document["steps"]) if parts is not None else {}

@@ -8,7 +8,7 @@ looks (`views.graph`), sending.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from coflux.server.core.statuses import Status
 
@@ -19,8 +19,7 @@ SIBLINGS = 24
 _UNFINISHED = frozenset(status.value for status in Status if status.value != "ended")
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """What folding needs to know of a step; instants in ms."""
 
     number: int
@@ -74,8 +73,9 @@ class Fold:
 class Folding:
     """Where each step of a run stands."""
 
-    def __init__(self, is_big: bool) -> None:
+    def __init__(self, is_big: bool, whole: int = WHOLE) -> None:
         self.is_big = is_big
+        self._whole = whole
         self.counts: dict[str, int] = {}
         self.folds: dict[str, Fold] = {}
         self._nodes: dict[int, Node] = {}
@@ -118,7 +118,7 @@ class Folding:
         siblings = self._siblings.setdefault(node.key, [])
         siblings.append(node.number)
         shown = len(self._nodes) - len(self._folded)
-        if node.key not in self.folds and len(siblings) <= SIBLINGS and shown <= WHOLE:
+        if node.key not in self.folds and len(siblings) <= SIBLINGS and shown <= self._whole:
             return set()
         if node.key not in self.folds:
             self.folds[node.key] = Fold(node.key, self._nodes[siblings[0]])

@@ -7,6 +7,7 @@ size of the run. Does not belong here: what the fields are (`views.graph`), what
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ from coflux.server.project.calls import Call, no_such, parse_id
 from coflux.server.project.folding import WHOLE, Folding, Node
 from coflux.server.views import graph, runs
 
+#: Steps that are looked at between two chances for other work.
+PORTION = 500
 Document = dict[str, Any]
 Operation = list[Any]
 
@@ -41,33 +44,45 @@ def part_of(run: str, change: c.Change) -> str | None:
 class GraphFeed:
     """All steps of a run, those of a very big one partly folded."""
 
-    def __init__(self, call: Call, arguments: dict[str, Any]) -> None:
+    def __init__(self, call: Call, arguments: dict[str, Any], whole: int = WHOLE) -> None:
         self.call = call
+        self._whole = whole
         self.run = parse_id(str(arguments.get("run") or "")).run
         call.query = {"environment": arguments.get("environment")}
-        self._build()
+        self._targets = graph.Targets()
+        self._folding = Folding(is_big=False)
+        #: Steps whose latest attempt leads to an outcome that is not known yet.
+        self._open: set[int] = set()
+        self.document: Document = {}
 
-    def _build(self) -> None:
+    def build(self) -> Iterator[None]:
+        """Make the document; other work may be done between the steps.
+
+        Whatever changes in the meantime must be patched afterwards.
+        """
         state, run = self.call.find_run(self.run)
         seen = set(runs.visible_from(state, run, self.call.viewpoint()))
         self._targets = graph.Targets()
-        self._folding = Folding(len(run.steps) > WHOLE)
-        #: Steps whose latest attempt leads to an outcome that is not known yet.
-        self._open: set[int] = set()
+        self._folding = Folding(len(run.steps) > self._whole, self._whole)
+        self._open.clear()
         steps: Document = {}
         groups: Document = {}
-        for step in run.steps.values():
+        every = list(run.steps.values())
+        for count, step in enumerate(every):
+            if count % PORTION == PORTION - 1:
+                yield
             executions = [e for e in step.executions if e.environment in seen]
             if executions:
                 self._folding.put(_node(step, executions[-1]))
                 for execution in executions:
                     if execution.groups:
                         groups[execution.id.partition(":")[2]] = graph.show_groups(execution)
-        for number, step in run.steps.items():
-            if self._folding.is_shown(number):
-                executions = [e for e in step.executions if e.environment in seen]
-                steps[str(number)] = self._compact(state, step, executions)
-        self.document: Document = {
+        for count, step in enumerate([s for s in every if self._folding.is_shown(s.number)]):
+            if count % PORTION == PORTION - 1:
+                yield
+            executions = [e for e in step.executions if e.environment in seen]
+            steps[str(step.number)] = self._compact(state, step, executions)
+        self.document = {
             **runs.show_header(state, run), "targets": {}, "groups": groups, "steps": steps,
         }  # fmt: skip
         if self._folding.is_big:
@@ -88,8 +103,9 @@ class GraphFeed:
     def patch(self, parts: set[str]) -> list[Operation] | None:
         """The operations that bring a copy up to date; None when it must be sent whole."""
         state, run = self.call.find_run(self.run)
-        if not self._folding.is_big and len(run.steps) > WHOLE:
-            self._build()
+        if not self._folding.is_big and len(run.steps) > self._whole:
+            for _ in self.build():
+                pass
             return None
         seen = set(runs.visible_from(state, run, self.call.viewpoint()))
         operations: list[Operation] = []
@@ -194,13 +210,18 @@ class StepFeed:
             raise NotFound("Name the step as RUN:STEP.", field="step")
         self.run, self.number = id.run, id.step
         call.query = {"environment": arguments.get("environment")}
+        self.document: Document = {}
+
+    def build(self) -> Iterator[None]:
+        """Make the document."""
         self.document = self._make()
+        yield from ()
 
     def touched(self, change: c.Change) -> str | None:
         """Whether the step, what it leads to or why it waits may have changed."""
         if part_of(self.run, change) == str(self.number):
             return "*"
-        attempts = self.document["executions"].values()
+        attempts = self.document.get("executions", {}).values()
         if any(e["status"] == "queued" for e in attempts) and isinstance(change, _QUEUE):
             return "*"
         may_lead = isinstance(change, c.ResultRecorded | c.RunFinished)

@@ -85,6 +85,7 @@ class Orchestrator:
         self._callers: dict[int, asyncio.Future[fx.Effect]] = {}
         self._finished: OrderedDict[str, None] = OrderedDict()
         self._archive: OrderedDict[str, State] = OrderedDict()
+        self._reading: dict[str, asyncio.Future[State]] = {}
         self._flush_handle: asyncio.Handle | None = None
         self._is_lazy = False
         #: When the last commit ended and how long it took, in seconds.
@@ -163,13 +164,41 @@ class Orchestrator:
             self._read_family(archived, run)
             if run not in archived.runs:
                 return None
-            archived.environments = self.machine.state.environments
-            archived.sessions = self.machine.state.sessions
-            self._archive[run] = archived
-            while len(self._archive) > ARCHIVED:
-                self._archive.popitem(last=False)
+            self._keep(run, archived)
         self._archive.move_to_end(run)
         return archived
+
+    async def fetch(self, run: str) -> None:
+        """Have a run read from the store, where it must be, without holding up the loop.
+
+        `state_with` then has it at hand. Reading a hundred thousand steps takes seconds.
+        """
+        if run in self.machine.state.runs or run in self._archive:
+            return
+        reading = self._reading.get(run)
+        if reading is None:
+            reading = asyncio.ensure_future(asyncio.to_thread(self._read_aside, run))
+            self._reading[run] = reading
+            reading.add_done_callback(lambda _: self._reading.pop(run, None))
+        archived = await asyncio.shield(reading)
+        if run in archived.runs and run not in self.machine.state.runs:
+            self._keep(run, archived)
+
+    def _read_aside(self, run: str) -> State:
+        """Read a family in a thread of its own, with a connection of its own."""
+        archived = State()
+        try:
+            self._read_family(archived, run)
+        finally:
+            self.store.release_thread()
+        return archived
+
+    def _keep(self, run: str, archived: State) -> None:
+        archived.environments = self.machine.state.environments
+        archived.sessions = self.machine.state.sessions
+        self._archive[run] = archived
+        while len(self._archive) > ARCHIVED:
+            self._archive.popitem(last=False)
 
     def _read_family(self, state: State, run: str) -> None:
         """Read a family, and those that its deferred executions lead to: they may have failed."""

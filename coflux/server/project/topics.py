@@ -50,6 +50,8 @@ class Subscription:
     timer: asyncio.TimerHandle | None = None
     #: The reader was too slow; it needs a snapshot.
     is_behind: bool = False
+    #: The first snapshot is being made; what changes meanwhile is gathered.
+    is_opening: bool = True
 
 
 class TopicsHandler(WebSocketHandler):
@@ -59,6 +61,8 @@ class TopicsHandler(WebSocketHandler):
         self.project = project
         self.principal = Principal("", "")
         self.subscriptions: dict[int, Subscription] = {}
+        #: Kept, or the loop would forget them half-way.
+        self.openings: set[asyncio.Future[None]] = set()
         self.unsent = 0
         self.heartbeat: asyncio.TimerHandle | None = None
 
@@ -107,14 +111,38 @@ class TopicsHandler(WebSocketHandler):
 
     def _subscribe(self, request: Request) -> None:
         try:
-            call = Call(self.project, self.principal)
-            feed = open_feed(call, request.topic, request.args)
+            feed = open_feed(Call(self.project, self.principal), request.topic, request.args)
         except CofluxError as error:
-            code = next((c for c, kind in REFUSALS.items() if type(error) is kind), "invalid")
-            self._send({"id": request.id, "t": "err", "code": code, "message": str(error)})
+            self._refuse(request.id, error)
             return
-        self.subscriptions[request.id] = Subscription(feed)
-        self._send({"id": request.id, "t": "snap", "seq": 0, "data": feed.document})
+        subscription = self.subscriptions[request.id] = Subscription(feed)
+        opening = asyncio.ensure_future(self._prepare(request.id, subscription))
+        self.openings.add(opening)
+        opening.add_done_callback(self.openings.discard)
+
+    async def _prepare(self, id: int, subscription: Subscription) -> None:
+        """Make the first snapshot, a big one bit by bit, so that the loop is not held up."""
+        feed = subscription.feed
+        try:
+            if feed.run is not None:
+                await self.project.orchestrator.fetch(feed.run)
+            for _ in feed.build():
+                await asyncio.sleep(0)
+        except CofluxError as error:
+            if self.subscriptions.get(id) is subscription:
+                del self.subscriptions[id]
+                self._refuse(id, error)
+            return
+        if self.subscriptions.get(id) is not subscription:
+            return
+        subscription.is_opening = False
+        self._send({"id": id, "t": "snap", "seq": 0, "data": feed.document})
+        if subscription.parts:
+            self._later(id, subscription, 0)
+
+    def _refuse(self, id: int, error: CofluxError) -> None:
+        code = next((c for c, kind in REFUSALS.items() if type(error) is kind), "invalid")
+        self._send({"id": id, "t": "err", "code": code, "message": str(error)})
 
     def _unsubscribe(self, id: int) -> None:
         subscription = self.subscriptions.pop(id, None)
@@ -127,7 +155,7 @@ class TopicsHandler(WebSocketHandler):
                 part = subscription.feed.touched(change)
                 if part is not None:
                     subscription.parts.add(part)
-            if subscription.parts and subscription.timer is None:
+            if subscription.parts and not subscription.timer and not subscription.is_opening:
                 self._later(id, subscription, subscription.interval if subscription.seq else 0)
 
     def _later(self, id: int, subscription: Subscription, delay: float) -> None:

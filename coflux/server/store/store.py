@@ -31,6 +31,10 @@ class Store:
         self.reader.start(state)
         return self.reader.last_instant(self._writer.seq)
 
+    def release_thread(self) -> None:
+        """Let go of the connection that reading in this thread has opened."""
+        self._database.close()
+
     def write(self, changes: Iterable[Change]) -> None:
         """Write a batch, durable when this returns (SE-9)."""
         self._writer.write(changes)
