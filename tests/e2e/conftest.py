@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -54,9 +54,11 @@ def coflux(work: Path, surroundings: dict[str, str]) -> Coflux:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> object:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show what the stack of a failed test said."""
-    report: pytest.TestReport = yield
+    report = yield
     if report.failed and call.when == "call":
         values = getattr(item, "funcargs", {}).values()
         for stack in {id(each): each for each in values if isinstance(each, Stack)}.values():

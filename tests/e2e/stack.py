@@ -42,7 +42,10 @@ WITNESS = "E2E_WITNESS"
 
 
 def until(
-    condition: Callable[[], T], what: str, timeout_s: float = PATIENCE_S, step_s: float = 0.02
+    condition: Callable[[], T | None],
+    what: str,
+    timeout_s: float = PATIENCE_S,
+    step_s: float = 0.02,
 ) -> T:
     """Wait until the condition holds; gives what it gave. Refusals count as not yet."""
     deadline = time.monotonic() + timeout_s
@@ -381,7 +384,7 @@ class Stack:
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
             is_alive = process.status() != psutil.STATUS_ZOMBIE
-            return is_alive and process.environ().get(MARK) == self.mark
+            return bool(is_alive and process.environ().get(MARK) == self.mark)
         except (psutil.Error, OSError):
             return False
 

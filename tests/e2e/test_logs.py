@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def test_everything_that_is_written_is_there_LO_1(stack: Stack) -> None:
     assert {e["execution"] for e in entries} == {f"{run}:1:1"}
 
 
-def complete(stack: Stack, run: str) -> list[dict[str, object]] | None:
+def complete(stack: Stack, run: str) -> list[dict[str, Any]] | None:
     entries = stack.logs(run)
     return entries if len(entries) >= 10 else None
 
