@@ -45,6 +45,9 @@ class Companion(Agent):
         self._hosted: tuple[wire.Repository, ...] = ()
         self._registered: dict[str, tuple[Definition, ...]] = {}
         self._modules: tuple[str, ...] = _ALWAYS
+        given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        self._paths = tuple(path for path in given if path)
+        self._has_loaded = asyncio.Event()
         self._offers: asyncio.Queue[feed.Offer] = asyncio.Queue()
         self._is_welcome = asyncio.Event()
         self._has_session = asyncio.Event()
@@ -73,6 +76,8 @@ class Companion(Agent):
     def on_loaded(self, generation: int, loaded: Loaded) -> None:
         """Modules have been imported ahead; the targets are as they were."""
         super().on_loaded(generation, msgspec.structs.replace(loaded, repositories=self._hosted))
+        if generation == self._newest:
+            self._has_loaded.set()
 
     def on_session(self, ticket: Ticket) -> None:
         """There is a session, so there is a place for blobs."""
@@ -129,7 +134,7 @@ class Companion(Agent):
         self._hosted = offer.repositories
         if self._loaded is not None:
             self._loaded = msgspec.structs.replace(self._loaded, repositories=self._hosted)
-        self._import_ahead(offer.modules)
+        await self._renew(offer)
         if self._session.is_connected:
             number = self._session.report(_encode(wire.Announced(self._hosted)))
             if await self._session.acknowledged(number):
@@ -137,11 +142,21 @@ class Companion(Agent):
         # Every connection begins with them.
         await self._is_welcome.wait()
 
-    def _import_ahead(self, modules: tuple[str, ...]) -> None:
-        missing = [module for module in modules if module not in self._modules]
-        if missing or self._loaded is None:
-            self._modules = (*self._modules, *missing)
-            self._newest = self._pool.load(self._modules)
+    async def _renew(self, offer: feed.Offer) -> None:
+        """Let executors come from a process that has what the targets need."""
+        missing = [module for module in offer.modules if module not in self._modules]
+        has_moved = offer.paths != self._paths
+        if not missing and not has_moved:
+            return
+        self._modules = (*self._modules, *missing)
+        if has_moved:
+            self._paths = offer.paths
+            os.environ["PYTHONPATH"] = os.pathsep.join(offer.paths)
+        self._has_loaded.clear()
+        self._newest = self._pool.load(self._modules)
+        if has_moved:
+            # Without its folders, what runs now could not even be imported.
+            await self._has_loaded.wait()
 
     async def _register_offer(self, offer: feed.Offer) -> str | None:
         hosted = [each for each in offer.repositories if each.name == offer.own]
@@ -219,6 +234,7 @@ async def _serve(
             project=begin.project,
             environment=begin.environment,
             concurrency=concurrency,
+            preload=_ALWAYS,
             directory=Path(begin.directory or "."),
             notice=lambda text: companion.say(feed.Notice(text)),
             ready=ready,

@@ -44,8 +44,12 @@ class AgentConfig:
     accepts: Requires = field(default_factory=dict)
     #: Files with the contents of secrets, by name; others are environment variables (IN-7).
     secrets: dict[str, Path] = field(default_factory=dict, repr=False)
+    #: Modules to import where executors are forked from, besides the repositories.
+    preload: tuple[str, ...] = ()
     #: How long a drain may take, in seconds, before what still runs is killed.
     drain_timeout_s: float = 120.0
+    #: End when no server could be reached for so long, in seconds; None = wait for ever.
+    give_up_s: float | None = None
     #: Register the repositories' workflows and sensors when they have been loaded.
     register: bool = False
     #: Load the repositories again when a file of the project changes.

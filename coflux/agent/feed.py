@@ -42,6 +42,8 @@ class Offer(Record, tag="offer"):
     pickles: tuple[bytes, ...] = ()
     #: Modules that the targets use.
     modules: tuple[str, ...] = ()
+    #: Folders that the owner imports from, besides those of its Python.
+    paths: tuple[str, ...] = ()
 
 
 class Drain(Record, tag="drain"):

@@ -69,7 +69,7 @@ class Nursery:
         self._folder = folder
         self._parent = parent
         #: Modules that generations started from now on import ahead.
-        self.preload: tuple[str, ...] = ()
+        self.preload = config.preload
         self._loop = asyncio.get_running_loop()
         self._generations: dict[int, _Generation] = {}
         self._current: _Generation | None = None

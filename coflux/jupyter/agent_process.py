@@ -68,7 +68,7 @@ class AgentProcess:
                 stdout=subprocess.DEVNULL,
                 stderr=self._errors,
                 cwd=directory,
-                env={**os.environ, **_python_path()},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(_own_paths())},
                 # The kernel's Interrupt goes to its whole group.
                 start_new_session=True,
             )
@@ -87,7 +87,11 @@ class AgentProcess:
         fresh = [sha for sha in found.pickles if sha not in self._sent]
         self._sent.update(fresh)
         pickles = tuple(found.pickles[sha] for sha in fresh)
-        self._send(feed.Offer(self._number, found.repositories, own, pickles, found.modules))
+        self._send(
+            feed.Offer(
+                self._number, found.repositories, own, pickles, found.modules, _own_paths()
+            )
+        )  # fmt: skip
         return self._number
 
     def wait(self, number: int, timeout_s: float) -> str | None:
@@ -195,7 +199,7 @@ class AgentProcess:
         return self._failure or "it ended"
 
 
-def _python_path() -> dict[str, str]:
+def _own_paths() -> tuple[str, ...]:
     """What the kernel has added to its path of modules, for the agent's processes."""
     installed = {
         sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")
@@ -205,5 +209,4 @@ def _python_path() -> dict[str, str]:
         path for path in sys.path if path and os.path.isdir(path) and not path.startswith(known)
     ]
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    paths = dict.fromkeys([*added, *(path for path in given if path)])
-    return {"PYTHONPATH": os.pathsep.join(paths)} if paths else {}
+    return tuple(dict.fromkeys([*added, *(path for path in given if path)]))

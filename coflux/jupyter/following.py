@@ -35,6 +35,7 @@ class _Followed:
     since: float
     due: float
     shown: Any = None
+    is_hurried: bool = False
 
 
 class Follower:
@@ -57,16 +58,23 @@ class Follower:
                 self._thread.start()
             self._changed.notify()
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether all that was displayed stands still."""
+    def hurry(self, run: str) -> None:
+        """The run's outcome is known: look at it now."""
         with self._changed:
-            return not self._followed
+            for followed in self._followed:
+                if followed.run.id == run:
+                    followed.due, followed.is_hurried = 0.0, True
+            self._changed.notify_all()
 
-    def wait_idle(self, timeout_s: float) -> bool:
-        """Wait until all that was displayed stands still."""
+    def wait_hurried(self, timeout_s: float) -> bool:
+        """Wait a moment for the outputs of runs whose outcome is known to stand still.
+
+        Their pictures then are part of what the cell leaves, also where the kernel ends with it.
+        """
         with self._changed:
-            return self._changed.wait_for(lambda: not self._followed, timeout_s)
+            return self._changed.wait_for(
+                lambda: not any(each.is_hurried for each in self._followed), timeout_s
+            )
 
     def _work(self) -> None:
         while True:
@@ -80,8 +88,11 @@ class Follower:
                     self._followed.remove(followed)
                     self._changed.notify_all()
                 else:
+                    # Parts of it still go on: that may take any time.
+                    followed.is_hurried = False
                     pause = (time.monotonic() - followed.since) * _SHARE
                     followed.due = time.monotonic() + min(max(pause, _LOOK_S), _LOOK_MAX_S)
+                    self._changed.notify_all()
 
     def _next(self) -> _Followed:
         with self._changed:

@@ -18,6 +18,7 @@ from coflux.client import Client
 from coflux.client.client import use
 from coflux.errors import CofluxError, InvalidRequest, NotSerialisable, Unavailable
 from coflux.jupyter.agent_process import AgentProcess
+from coflux.jupyter.following import follower
 from coflux.jupyter.namespace import Found, Namespace, size_warning
 from coflux.jupyter.surroundings import LocalServer, notebook_path, repository_for
 from coflux.names import name_repository
@@ -26,6 +27,10 @@ from coflux.wire import Repository
 
 #: How long a submission waits until the server knows the code it is about, in seconds.
 PATIENCE_S = 15.0
+
+
+#: How long a cell may take longer so that pictures of ended runs are among its outputs, in s.
+SETTLE_S = 0.5
 
 
 class WaitInterrupted(KeyboardInterrupt):
@@ -59,9 +64,11 @@ class NotebookClient(Client):
     def wait_outcome(self, id: str, *args: Any, **kwargs: Any) -> Any:
         """As for any client; an interrupt says what it did not stop."""
         try:
-            return super().wait_outcome(id, *args, **kwargs)
+            outcome = super().wait_outcome(id, *args, **kwargs)
         except KeyboardInterrupt:
             raise WaitInterrupted(id) from None
+        follower().hurry(id.partition(":")[0])
+        return outcome
 
 
 class Notebook:
@@ -238,6 +245,7 @@ class Notebook:
 
     def after_cell(self) -> list[str]:
         """Offer what the cell has changed; gives what the user should know."""
+        follower().wait_hurried(SETTLE_S)
         agent = self.agent
         if agent is None:
             return []
