@@ -80,6 +80,7 @@ def instants(calendar: Calendar, start: datetime, end: datetime) -> list[datetim
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(windows(), field(0, 59), st.sampled_from(["*", "*/2", "*/3"]))
 def test_with_a_star_for_the_hour_every_instant_fires_whose_local_time_fits(
@@ -96,6 +97,7 @@ def test_with_a_star_for_the_hour_every_instant_fires_whose_local_time_fits(
     assert instants(calendar, shown[0][0], shown[-1][0] + MINUTE) == expected
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(windows(), field(0, 59), field(0, 23))
 def test_with_a_fixed_hour_each_local_time_fires_once(
@@ -122,6 +124,7 @@ def test_with_a_fixed_hour_each_local_time_fires_once(
     assert found == sorted(at for at in expected if at >= start)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(windows(), field(0, 59), st.one_of(field(0, 23), st.just("*")), st.integers(1, 30))
 def test_backwards_gives_the_newest_of_what_forwards_gives(
