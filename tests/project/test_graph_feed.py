@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from coflux.blobs import LocalBlobs
@@ -208,6 +209,7 @@ def test_patches_make_a_copy_equal_to_a_fresh_document(
         parts = {part for change in changes if (part := feed.touched(change)) is not None}
         operations = feed.patch(parts)
         if operations is None:
+            list(feed.build())
             copied = copy.deepcopy(feed.document)
         else:
             copied = apply(copied, operations)
@@ -226,12 +228,13 @@ def resolved(document: Any) -> Any:
     return {**document, "targets": None, "steps": steps}
 
 
-def test_a_run_that_becomes_big_is_sent_whole_once_more(project: Project) -> None:
+def test_a_run_that_becomes_big_is_made_anew(project: Project) -> None:
     state = project.orchestrator.machine.state
     state.load([step(1, None)])
     feed = opened(project, whole=40)
     state.load([step(number, 1) for number in range(2, 60)])
     assert feed.patch({str(number) for number in range(2, 60)}) is None
+    list(feed.build())
     assert list(feed.document["steps"]) == ["1"]
     assert feed.document["folds"]["1.shop/t"]["c"] == {"queued": 58}
     assert feed.document["counts"] == {"queued": 59}
@@ -273,3 +276,52 @@ def test_a_step_in_full_is_patched_by_fields(project: Project) -> None:
     operations = feed.patch({"*"})
     assert [path for _, path, _ in operations] == [["executions"]]
     assert feed.document["executions"]["1"]["status"] == "assigned"
+
+
+def finish(project: Project) -> None:
+    """A run of sixty steps that is over."""
+    facts: list[c.Change] = [step(1, None), *(step(number, 1) for number in range(2, 61))]
+    done = Returned(Value(data=b"\x01", size=1, type="int", preview="1"))
+    for number in range(1, 61):
+        facts.append(c.ResultRecorded(f"{RUN}:{number}:1", done, 99, process="none"))
+    facts.append(c.RunFinished(RUN, "succeeded", 99))
+    state = project.orchestrator.machine.state
+    state.load(facts)
+    run = c.RunCreated(RUN, "Ebcdfgh", "shop", "order", "ada", 1)
+    project.orchestrator.store.write([run, *facts])
+
+
+def test_a_big_finished_run_is_kept_and_opens_without_being_read(project: Project) -> None:
+    finish(project)
+    made = opened(project, whole=40).document
+    again = GraphFeed(call_of(project), {"run": RUN})
+    assert again.take_kept()
+    assert msgspec.json.encode(again.document) == msgspec.json.encode(made)
+
+
+def test_what_is_kept_is_only_for_those_who_may_read_it_AU_2(project: Project) -> None:
+    finish(project)
+    opened(project, whole=40)
+    with pytest.raises(NotFound):
+        GraphFeed(call_of(project, "elsewhere"), {"run": RUN}).take_kept()
+
+
+def test_a_step_run_again_forgets_what_is_kept(project: Project) -> None:
+    finish(project)
+    opened(project, whole=40)
+    again = c.ExecutionCreated(f"{RUN}:2:2", "Ebcdfgh", "rerun", 100, 100)
+    project.graphs.committed([again])
+    assert not GraphFeed(call_of(project), {"run": RUN}).take_kept()
+
+
+def test_a_damaged_file_is_as_good_as_none(project: Project) -> None:
+    finish(project)
+    opened(project, whole=40)
+    (project.directory / "graphs" / f"{RUN}.json").write_text("{")
+    assert not GraphFeed(call_of(project), {"run": RUN}).take_kept()
+
+
+def test_a_small_run_is_not_kept(project: Project) -> None:
+    finish(project)
+    opened(project)
+    assert not GraphFeed(call_of(project), {"run": RUN}).take_kept()

@@ -25,6 +25,7 @@ from coflux.server.core.events import Caller, Event
 from coflux.server.core.state import State
 from coflux.server.core.submission import nearest
 from coflux.server.project.follow import Following
+from coflux.server.project.kept_graphs import KeptGraphs
 from coflux.server.project.orchestrator import Orchestrator
 from coflux.server.views import lists, runs
 
@@ -59,11 +60,14 @@ class Project:
     orchestrator: Orchestrator
     blobs: LocalBlobs
     following: Following = field(default_factory=Following)
+    graphs: KeptGraphs = field(init=False)
     _log_events: dict[str, asyncio.Event] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.orchestrator.log_listeners.append(self._logs_came)
         self.orchestrator.listeners.append(self.following.committed)
+        self.graphs = KeptGraphs(self.directory)
+        self.orchestrator.listeners.append(self.graphs.committed)
 
     def check_space(self) -> None:
         """Refuse new work while the disk is nearly full (SE-11)."""

@@ -18,6 +18,7 @@ from coflux.server.core.entities import Execution, Run, Step
 from coflux.server.core.state import State
 from coflux.server.project.calls import Call, no_such, parse_id
 from coflux.server.project.folding import WHOLE, Folding, Node
+from coflux.server.project.kept_graphs import Kept
 from coflux.server.views import graph, runs
 
 #: Steps that are looked at between two chances for other work.
@@ -49,17 +50,35 @@ class GraphFeed:
         self._whole = whole
         self.run = parse_id(str(arguments.get("run") or "")).run
         call.query = {"environment": arguments.get("environment")}
+        #: The document is an old one, of which nothing else is known.
+        self._is_kept = False
         self._targets = graph.Targets()
         self._folding = Folding(is_big=False)
         #: Steps whose latest attempt leads to an outcome that is not known yet.
         self._open: set[int] = set()
         self.document: Document = {}
 
+    def take_kept(self) -> bool:
+        """Take the document that is kept of a big finished run; whether there is one."""
+        kept = self.call.project.graphs.get(self.run)
+        if kept is None or not self.call.project.orchestrator.store.reader.is_taken(self.run):
+            return False
+        environment = self.call.state.environments.get(kept.environment)
+        viewpoint = self.call.viewpoint()
+        if environment is None or not self.call.principal.may("read", environment.name):
+            raise no_such(self.run)
+        if kept.has_others and viewpoint not in (None, kept.environment):
+            return False
+        self.document = {**kept.document, "environment": environment.name}
+        self._is_kept = True
+        return True
+
     def build(self) -> Iterator[None]:
         """Make the document; other work may be done between the steps.
 
         Whatever changes in the meantime must be patched afterwards.
         """
+        self._is_kept = False
         state, run = self.call.find_run(self.run)
         seen = set(runs.visible_from(state, run, self.call.viewpoint()))
         self._targets = graph.Targets()
@@ -92,6 +111,14 @@ class GraphFeed:
                 for key, fold in self._folding.folds.items()
             }
         self.document["targets"] = dict(self._targets.rows)
+        if self._folding.is_big and run.status is not None:
+            self._keep(run, seen)
+
+    def _keep(self, run: Run, seen: set[str]) -> None:
+        made_in = {e.environment for step in run.steps.values() for e in step.executions}
+        if made_in & seen <= {run.environment}:
+            kept = Kept(run.environment, self.document, made_in != {run.environment})
+            self.call.project.graphs.put(run.id, kept)
 
     def touched(self, change: c.Change) -> str | None:
         """The step it touches, `links` where an outcome elsewhere may be one of ours."""
@@ -101,11 +128,9 @@ class GraphFeed:
         return part
 
     def patch(self, parts: set[str]) -> list[Operation] | None:
-        """The operations that bring a copy up to date; None when it must be sent whole."""
+        """The operations that bring a copy up to date; None when it must be built anew."""
         state, run = self.call.find_run(self.run)
-        if not self._folding.is_big and len(run.steps) > self._whole:
-            for _ in self.build():
-                pass
+        if self._is_kept or (not self._folding.is_big and len(run.steps) > self._whole):
             return None
         seen = set(runs.visible_from(state, run, self.call.viewpoint()))
         operations: list[Operation] = []
@@ -119,6 +144,8 @@ class GraphFeed:
                 self._put_step(state, step, executions, operations)
         self._put_folds(run, folds, operations)
         self._put_header(state, run, operations)
+        if self._folding.is_big and run.status is not None:
+            self._keep(run, seen)
         for number_text, row in self._targets.rows.items():
             if number_text not in self.document["targets"]:
                 self.document["targets"][number_text] = row

@@ -19,6 +19,7 @@ from coflux.server.access import PRINCIPAL_HEADER, Principal, decode_principal
 from coflux.server.core.changes import Change
 from coflux.server.project.calls import Call, Project
 from coflux.server.project.feeds import AnyFeed, open_feed
+from coflux.server.project.graph_feed import GraphFeed
 
 #: Seconds between two patches of a subscription; the first goes out at once.
 INTERVAL = 0.1
@@ -116,7 +117,10 @@ class TopicsHandler(WebSocketHandler):
             self._refuse(request.id, error)
             return
         subscription = self.subscriptions[request.id] = Subscription(feed)
-        opening = asyncio.ensure_future(self._prepare(request.id, subscription))
+        self._start(request.id, subscription)
+
+    def _start(self, id: int, subscription: Subscription) -> None:
+        opening = asyncio.ensure_future(self._prepare(id, subscription))
         self.openings.add(opening)
         opening.add_done_callback(self.openings.discard)
 
@@ -124,10 +128,11 @@ class TopicsHandler(WebSocketHandler):
         """Make the first snapshot, a big one bit by bit, so that the loop is not held up."""
         feed = subscription.feed
         try:
-            if feed.run is not None:
-                await self.project.orchestrator.fetch(feed.run)
-            for _ in feed.build():
-                await asyncio.sleep(0)
+            if not (isinstance(feed, GraphFeed) and subscription.seq == 0 and feed.take_kept()):
+                if feed.run is not None:
+                    await self.project.orchestrator.fetch(feed.run)
+                for _ in feed.build():
+                    await asyncio.sleep(0)
         except CofluxError as error:
             if self.subscriptions.get(id) is subscription:
                 del self.subscriptions[id]
@@ -136,7 +141,7 @@ class TopicsHandler(WebSocketHandler):
         if self.subscriptions.get(id) is not subscription:
             return
         subscription.is_opening = False
-        self._send({"id": id, "t": "snap", "seq": 0, "data": feed.document})
+        self._send({"id": id, "t": "snap", "seq": subscription.seq, "data": feed.document})
         if subscription.parts:
             self._later(id, subscription, 0)
 
@@ -179,12 +184,21 @@ class TopicsHandler(WebSocketHandler):
             self._unsubscribe(id)
             self._send({"id": id, "t": "err", "code": "not_found", "message": str(error)})
             return
+        if operations is None:
+            self._open_again(id, subscription)
+            return
         self._publish(id, subscription, operations)
         took = time.perf_counter() - began
         subscription.interval = max(INTERVAL, took / SHARE)
 
-    def _publish(self, id: int, subscription: Subscription, operations: list[Any] | None) -> None:
-        if subscription.is_behind or operations is None:
+    def _open_again(self, id: int, subscription: Subscription) -> None:
+        """The document has become another, such as when a run has become big."""
+        subscription.seq += 1
+        subscription.is_opening = True
+        self._start(id, subscription)
+
+    def _publish(self, id: int, subscription: Subscription, operations: list[Any]) -> None:
+        if subscription.is_behind:
             subscription.is_behind = False
             subscription.seq += 1
             data = subscription.feed.document
