@@ -125,11 +125,13 @@ class Reader:
             entry.value_at, entry.code = value_at, code
 
     def _load_idempotency(self, state: State) -> None:
+        """Keys that may still be asked for (SU-4)."""
+        since = self.last_instant(self.newest()) - state.defaults.idempotency_ms
         sql = (
             "SELECT environment, idempotency_key, id, fingerprint, created_at FROM run"
-            " WHERE idempotency_key IS NOT NULL ORDER BY seq"
+            " WHERE idempotency_key IS NOT NULL AND created_at >= ? ORDER BY seq"
         )
-        for environment, key, run, fingerprint, created_at in self._database.execute_sql(sql):
+        for environment, key, run, fingerprint, created_at in self._rows(sql, since):
             state.idempotency[environment, key] = (run, bytes(fingerprint or b""), created_at)
 
     def _load_slot_uses(self, state: State) -> None:
