@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import shutil
 import socket
 import sys
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from coflux.agent import capture, channel, lifeline
 from coflux.agent.control import Settings
 from coflux.agent.masking import Masks
 from coflux.agent.requests import Requests
+from coflux.agent.workplace import Workplace
 from coflux.blobs import Blobs, LocalBlobs
 from coflux.errors import NotFound
 from coflux.remote_errors import describe
@@ -78,7 +78,11 @@ class Executor:
     """One executor process, from the inside."""
 
     def __init__(
-        self, connection: socket.socket, surroundings: Surroundings, ticket: int, marks: int
+        self,
+        connection: socket.socket,
+        surroundings: Surroundings,
+        workplace: Workplace,
+        marks: int,
     ) -> None:
         assert surroundings.settings is not None
         assert surroundings.blobs is not None
@@ -91,11 +95,9 @@ class Executor:
         self._output = surroundings.output
         self._parser = channel.Parser()
         self._frames: list[tuple[int, int, bytes]] = []
-        self._ticket = ticket
+        self._workplace = workplace
         self._marks = marks
-        self._count = 0
         self._pid = os.getpid()
-        self._directory = self._make_directory()
 
     def serve(self) -> NoReturn:
         """Take work until there is no more, and end the process."""
@@ -105,40 +107,8 @@ class Executor:
                 self._leave(0)
             self._execute(_decode_execute(body))
             if not self._settings.reuse:
-                self._remove(self._directory)
                 self._leave(0)
             self._restore()
-
-    def _make_directory(self) -> str:
-        # Made ahead of time: on a busy disk it takes as long as a small task.
-        directory = self._next_directory()
-        os.mkdir(directory)
-        os.chdir(directory)
-        self._mode = os.stat(directory).st_mode
-        return directory
-
-    def _renew_directory(self) -> str:
-        old, new = self._directory, self._next_directory()
-        try:
-            if os.listdir(old) or os.stat(old).st_mode != self._mode:
-                raise FileExistsError(old)
-            # Much cheaper than making one and removing one.
-            os.rename(old, new)
-        except OSError:
-            os.mkdir(new)
-            self._remove(old)
-        os.chdir(new)
-        return new
-
-    def _next_directory(self) -> str:
-        self._count += 1
-        return f"{self._settings.directory}/{self._ticket}.{self._count}"
-
-    def _remove(self, directory: str) -> None:
-        try:
-            os.rmdir(directory)
-        except OSError:
-            shutil.rmtree(directory, ignore_errors=True)
 
     def _next_frame(self) -> tuple[int, int, bytes]:
         while not self._frames:
@@ -168,7 +138,7 @@ class Executor:
                 self._parser,
                 execute.execution,
                 found,
-                self._directory,
+                self._workplace.directory,
                 self._blobs,
                 self._marks,
                 self._settings.secret,
@@ -192,7 +162,7 @@ class Executor:
 
     def _restore(self) -> None:
         """Get ready for the next execution, while the outcome of the last is on its way."""
-        self._directory = self._renew_directory()
+        self._workplace.renew()
         # The mapping itself decodes each entry for a comparison, which takes a quarter of a ms.
         if vars(os.environ)["_data"] != self._surroundings.encoded_environment:
             os.environ.clear()

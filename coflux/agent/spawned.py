@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from coflux.agent import channel, control, executor, loader
+from coflux.agent.workplace import Workplace, path_of
 
 
 def main() -> NoReturn:
@@ -32,7 +33,9 @@ def main() -> NoReturn:
     executor.prepare_process()
     surroundings = executor.Surroundings(loaded.targets, failures)
     surroundings.configure(beginning.settings)
-    served = executor.Executor(agent, surroundings, beginning.ticket, out)
+    os.mkdir(path_of(beginning.settings.directory, beginning.ticket))
+    workplace = Workplace(beginning.settings.directory, beginning.ticket)
+    served = executor.Executor(agent, surroundings, workplace, out)
     agent.sendall(channel.pack(channel.READY, 0, b""))
     try:
         served.serve()

@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from coflux.agent import control, executor, lifeline, loader, reaping, strays
 from coflux.agent.control import Begin, Configure, Forked
+from coflux.agent.workplace import Spares, Workplace
 
 _PACKET = 64 * 1024
 _DESCRIPTORS = struct.Struct("3i")
@@ -33,8 +34,9 @@ class Zygote:
         self._news = news
         self._alive = alive
         self._surroundings: executor.Surroundings | None = None
-        #: Executors by the descriptor that tells of their end.
-        self._pids: dict[int, int] = {}
+        #: Executors, with their tickets, by the descriptor that tells of their end.
+        self._pids: dict[int, tuple[int, int]] = {}
+        self._spares: Spares | None = None
         self._poller = select.poll()
         self._poller.register(orders, select.POLLIN)
 
@@ -61,12 +63,13 @@ class Zygote:
         assert self._surroundings is not None, "the first order is to begin"
         if isinstance(order, Configure):
             self._surroundings.configure(order.settings)
+            self._spares = Spares(order.settings.directory)
         else:
             (_, _, data), *_ = ancillary
             self._fork(order.ticket, *_DESCRIPTORS.unpack(data))
 
     def _end(self) -> NoReturn:
-        for pid in self._pids.values():
+        for pid, _ in self._pids.values():
             reaping.kill_group(pid)
         if lifeline.is_cut(self._alive):
             strays.kill_all_marked()
@@ -93,6 +96,8 @@ class Zygote:
     # --- forking --------------------------------------------------------------------------------
 
     def _fork(self, ticket: int, connection: int, out: int, err: int) -> None:
+        assert self._spares is not None, "settings come before the first fork"
+        self._spares.give(ticket)
         pid = os.fork()
         if pid == 0:
             self._become_executor(ticket, connection, out, err)
@@ -104,7 +109,7 @@ class Zygote:
         for descriptor in (connection, out, err):
             os.close(descriptor)
         ends = os.pidfd_open(pid)
-        self._pids[ends] = pid
+        self._pids[ends] = (pid, ticket)
         self._poller.register(ends, select.POLLIN)
         self._tell(Forked(ticket, pid))
 
@@ -116,7 +121,9 @@ class Zygote:
             _reseed()
             agent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, connection)
             assert self._surroundings is not None
-            executor.Executor(agent, self._surroundings, ticket, out).serve()
+            assert self._surroundings.settings is not None
+            workplace = Workplace(self._surroundings.settings.directory, ticket)
+            executor.Executor(agent, self._surroundings, workplace, out).serve()
         except KeyboardInterrupt:
             # An abort that found it outside of user code.
             os._exit(130)
@@ -131,10 +138,12 @@ class Zygote:
     def _reap(self, ends: int) -> None:
         self._poller.unregister(ends)
         os.close(ends)
-        pid = self._pids.pop(ends)
+        pid, ticket = self._pids.pop(ends)
         # Before its number is free again: whatever is left of its group ends with it.
         reaping.kill_group(pid)
         _, status, usage = os.wait4(pid, 0)
+        if status == 0 and self._spares is not None:
+            self._spares.take_back(ticket)
         self._tell(reaping.exited(pid, status, usage))
 
     def _tell(self, news: control.News) -> None:
