@@ -88,7 +88,8 @@ class Opening:
         given = msgspec.json.decode(response.body, type=_Given)
         return Ticket(
             session=given.session,
-            token=given.token,
+            # An agent that a pool has started has the token of its session already.
+            token=given.token or self._token or "",
             socket=given.socket,
             blobs=given.blobs,
             project=self._config.project,

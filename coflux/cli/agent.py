@@ -31,6 +31,8 @@ from coflux.cli.output import emit, note
               help="File with the content of a secret (repeatable).")  # fmt: skip
 @click.option("--drain-timeout", type=Duration(), default="120s", show_default=True,
               metavar="TIME", help="How long what runs may take to end.")  # fmt: skip
+@click.option("--give-up", type=Duration(), metavar="TIME",
+              help="End when no server could be reached for so long.")  # fmt: skip
 @click.option("--exit-on-stdin-eof", is_flag=True, help="End when stdin does.")
 @common
 def agent(
@@ -45,6 +47,7 @@ def agent(
     accepts: tuple[str, ...],
     secrets: tuple[str, ...],
     drain_timeout: int,
+    give_up: int | None,
     exit_on_stdin_eof: bool,
 ) -> int:
     """Start an agent that hosts repositories, until Ctrl-C.
@@ -74,6 +77,7 @@ def agent(
             accepts=dict(read_tags(accepts)),
             secrets=_secret_files(secrets),
             drain_timeout_s=drain_timeout / 1000,
+            give_up_s=give_up / 1000 if give_up is not None else None,
             register=register,
             reload=reload,
             dev=dev,

@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schedules": ("schedules:schedules", "Start runs by the calendar."),
     "slots": ("slots:slots", "Show and define named slots and rate limits."),
     "agents": ("agents:agents", "Show the agents and what they do."),
+    "pools": ("pools:pools", "Manage pools: agents that are started when work waits for them."),
     "cache": ("cache:cache", "Explain cache lookups, and forget entries."),
     "tokens": ("tokens:tokens", "Manage access tokens."),
     "configure": ("configure:configure", "Write coflux.toml in the working directory."),

@@ -17,6 +17,7 @@ from coflux import config
 from coflux.client.environments import Environments
 from coflux.client.outcome import Outcome, read_outcome
 from coflux.client.patience import Patience
+from coflux.client.pools import Pools
 from coflux.client.run import Run
 from coflux.client.schedules import Schedules
 from coflux.client.slots import Slots
@@ -51,6 +52,7 @@ class Client:
         )
         self.transport = Transport(settings.host, settings.token)
         self.environments = Environments(self)
+        self.pools = Pools(self)
         self.slots = Slots(self)
         self.schedules = Schedules(self)
         self._blobs: Any = None

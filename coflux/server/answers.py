@@ -336,6 +336,53 @@ class ScheduleDetail(ScheduleInfo):
     history: list[InstantInfo]
 
 
+class LaunchInfo(Answer):
+    """An agent that a pool has started."""
+
+    launch: str
+    session: str | None
+    status: Literal["starting", "running", "draining"]
+    created_at: int
+    #: Why it drains.
+    reason: str | None
+
+
+class PoolInfo(Answer):
+    """A pool with its agents. Secrets have `***` for values, whatever they are."""
+
+    id: str
+    name: str
+    environment: str
+    state: Literal["active", "disabled", "deleted"]
+    revision: int
+    repositories: list[str]
+    launcher: str
+    settings: dict[str, str]
+    min: int
+    max: int
+    concurrency: int
+    provides: dict[str, list[str]]
+    accepts: dict[str, list[str]]
+    env: dict[str, str]
+    secrets: dict[str, str]
+    launches: list[LaunchInfo]
+    #: Launches in a row that failed, or ran nothing.
+    failures: int
+    #: No other is tried before.
+    retry_at: int | None
+    #: Why the last of them failed, with what was said last.
+    error: str | None
+    lines: list[str]
+
+
+class ImportStep(Answer):
+    """What an import does to one pool."""
+
+    name: str
+    action: Literal["create", "update", "delete", "unchanged"]
+    fields: list[str] = []
+
+
 class RepositoryManifest(Answer):
     """What a repository registered."""
 

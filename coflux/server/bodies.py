@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from coflux.errors import InvalidRequest
-from coflux.model import CatchUp, Definition, Overlap, RetryPolicy, Submission
+from coflux.model import CatchUp, Definition, Overlap, Requires, RetryPolicy, Submission
 from coflux.server.access import Right
 
 #: Longest JSON body (section 32).
@@ -188,6 +188,72 @@ class Forgetting(Body):
     environment: str
     target: str | None = None
     execution: str | None = None
+
+
+class PoolFields(Body):
+    """Fields of a pool that shall be otherwise; a secret whose value is null is removed."""
+
+    environment: str = "default"
+    repositories: tuple[str, ...] | UnsetType = UNSET
+    launcher: str | UnsetType = UNSET
+    settings: dict[str, str] | UnsetType = UNSET
+    min: int | UnsetType = UNSET
+    max: int | UnsetType = UNSET
+    concurrency: int | UnsetType = UNSET
+    provides: dict[str, tuple[str, ...]] | UnsetType = UNSET
+    accepts: Requires | UnsetType = UNSET
+    env: dict[str, str] | UnsetType = UNSET
+    secrets: dict[str, str | None] | UnsetType = UNSET
+
+
+class PoolPlace(Body):
+    """Where the pool is."""
+
+    environment: str = "default"
+
+
+class NewPool(Body):
+    """A pool (PO-1): `settings` are its launcher's; values of `secrets` are never shown again."""
+
+    name: str
+    repositories: tuple[str, ...]
+    environment: str = "default"
+    launcher: str = "process"
+    settings: dict[str, str] = {}
+    min: int = 0
+    max: int = 1
+    concurrency: int = 4
+    provides: dict[str, tuple[str, ...]] = {}
+    accepts: Requires = {}
+    env: dict[str, str] = {}
+    secrets: dict[str, str] = {}
+
+
+class PoolInFile(Body):
+    """A pool as it was exported: secrets by name, and the revision it had then."""
+
+    name: str
+    repositories: tuple[str, ...]
+    revision: int | None = None
+    launcher: str = "process"
+    settings: dict[str, str] = {}
+    min: int = 0
+    max: int = 1
+    concurrency: int = 4
+    provides: dict[str, tuple[str, ...]] = {}
+    accepts: Requires = {}
+    env: dict[str, str] = {}
+    secrets: tuple[str, ...] = ()
+
+
+class PoolsImport(Body):
+    """What an environment's pools shall be; with `names`, only pools of these are touched."""
+
+    pools: tuple[PoolInFile, ...]
+    environment: str = "default"
+    names: tuple[str, ...] | None = None
+    dry_run: bool = False
+    force: bool = False
 
 
 # --- inside the server ------------------------------------------------------------------------

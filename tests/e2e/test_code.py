@@ -8,6 +8,8 @@ import pytest
 
 from .stack import Stack, until
 
+pytestmark = pytest.mark.slow
+
 TAX = """
     RATE = {rate}
 

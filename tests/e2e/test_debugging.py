@@ -11,6 +11,8 @@ import pytest
 from .conftest import make_stack
 from .stack import PATIENCE_S, Finished, Stack
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:

@@ -1,9 +1,8 @@
-"""Secrets never leave the agent: not in values, logs, errors, keys, or the server's files (IN-7)."""
+"""Secrets never leave the agent: not in values, logs, errors, keys, or files of the server."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 

@@ -71,7 +71,7 @@ SAMPLES: list[c.Change] = [
         "me",
         3,
     ),
-    c.LaunchWanted("L1", "P1", 3),
+    c.LaunchWanted("L1", "P1", "process", 3),
     c.LaunchRetired("L1", "idle", 3),
     c.LaunchEnded("L1", "P1", "boom", ("last words",), 1, 13, 3),
     c.SessionOpened("S1", "E1", b"hash", "me", 4),

@@ -200,6 +200,7 @@ class LaunchWanted(Change, tag="launch"):
 
     launch: str
     pool: str
+    launcher: str
     at: int
 
 

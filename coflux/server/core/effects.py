@@ -72,6 +72,7 @@ class Launch(Record):
 
     launch: str
     pool: str
+    launcher: str
 
 
 class StopLaunch(Record):
@@ -79,6 +80,7 @@ class StopLaunch(Record):
 
     launch: str
     pool: str
+    launcher: str
     now: bool = False
 
 

@@ -201,12 +201,13 @@ class Pool:
 class LaunchRecord:
     """One agent that a pool has started, or is about to."""
 
-    __slots__ = ("created_at", "id", "is_lost", "pool", "reason", "retired_at", "revision",
-                 "session")  # fmt: skip
+    __slots__ = ("created_at", "id", "is_lost", "launcher", "pool", "reason", "retired_at",
+                 "revision", "session")  # fmt: skip
 
-    def __init__(self, id: str, pool: Pool, at: int) -> None:
+    def __init__(self, id: str, pool: Pool, launcher: str, at: int) -> None:
         self.id = id
         self.pool = pool.id
+        self.launcher = launcher
         #: Of the pool's content that it was started with.
         self.revision = pool.content
         self.created_at = at

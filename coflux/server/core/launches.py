@@ -51,7 +51,7 @@ def overdue(turn: Turn, id: str) -> None:
     """A launch that was to end may not have done so."""
     launch = turn.state.launches.get(id)
     if launch is not None and launch.retired_at is not None:
-        turn.send(StopLaunch(launch.id, launch.pool, now=True))
+        turn.send(StopLaunch(launch.id, launch.pool, launch.launcher, now=True))
 
 
 def reported(turn: Turn, event: LaunchReported) -> None:
@@ -161,7 +161,7 @@ def _retire(turn: Turn, launch: LaunchRecord, reason: str) -> None:
     turn.agenda.at(turn.now + DRAIN_MS, "launch", launch.id)
     session = turn.state.sessions.get(launch.session or "")
     if session is None or session.connection is None:
-        turn.send(StopLaunch(launch.id, launch.pool))
+        turn.send(StopLaunch(launch.id, launch.pool, launch.launcher))
     else:
         _tell(turn, session)
 
@@ -227,8 +227,8 @@ def _fill(turn: Turn, pool: Pool, waiting: dict[LaneKey, int]) -> None:
         count = min(count, max(0, 1 - starting))
     for _ in range(count):
         id = turn.source.id("L")
-        turn.record(LaunchWanted(id, pool.id, turn.now))
-        turn.send(Launch(id, pool.id))
+        turn.record(LaunchWanted(id, pool.id, pool.spec.launcher, turn.now))
+        turn.send(Launch(id, pool.id, pool.spec.launcher))
     _take(waiting, mine, (starting + count) * size)
 
 

@@ -122,7 +122,8 @@ def imported(turn: Turn, event: PoolsImported) -> None:
     if not event.dry_run:
         for step in steps:
             _carry_out(turn, event, environment, step, known.get(step.name))
-    turn.send(Confirm(event.to, {"steps": [msgspec.to_builtins(step) for step in steps]}))
+    shown = [{"name": s.name, "action": s.action, "fields": list(s.fields)} for s in steps]
+    turn.send(Confirm(event.to, {"steps": shown}))
 
 
 def _plan(event: PoolsImported, name: str, pool: Pool | None) -> _Step:
@@ -236,8 +237,8 @@ def _tag_problems(field: str, tags: dict[str, Any]) -> Iterable[tuple[str, str]]
         yield field, f"{field} may have {_KEYS} keys, not {len(tags)}"
     for key, values in tags.items():
         listed = values if isinstance(values, tuple) else ()
-        if len(listed) > _VALUES or (values is False):
-            yield field, f"{field}.{key} has 1 to {_VALUES} values, or is true"
+        if not 1 <= len(listed) <= _VALUES:
+            yield field, f"{field}.{key} has 1 to {_VALUES} values"
         if any(not 0 < len(text) <= _LENGTH for text in (key, *listed)):
             yield field, f"keys and values of {field} have 1 to {_LENGTH} characters"
 

@@ -393,7 +393,7 @@ class State:
 
     def _launch(self, x: c.LaunchWanted) -> None:
         pool = self.pools[x.pool]
-        launch = LaunchRecord(x.launch, pool, x.at)
+        launch = LaunchRecord(x.launch, pool, x.launcher, x.at)
         pool.launches[x.launch] = self.launches[x.launch] = launch
 
     def _launch_retired(self, x: c.LaunchRetired) -> None:

@@ -27,6 +27,7 @@ from coflux.server.core.submission import nearest
 from coflux.server.project.follow import Following
 from coflux.server.project.kept_graphs import KeptGraphs
 from coflux.server.project.orchestrator import Orchestrator
+from coflux.server.project.pools import Pools
 from coflux.server.views import lists, runs
 
 T = TypeVar("T")
@@ -59,6 +60,7 @@ class Project:
     socket: str
     orchestrator: Orchestrator
     blobs: LocalBlobs
+    pools: Pools | None = None
     following: Following = field(default_factory=Following)
     graphs: KeptGraphs = field(init=False)
     _log_events: dict[str, asyncio.Event] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from coflux.server.core import changes as c
 from coflux.server.project import schedules
 from coflux.server.project.calls import Call, parse_id
 from coflux.server.project.graph_feed import GraphFeed, StepFeed
+from coflux.server.project.pool_operations import show_pool
 from coflux.server.views import lists, runs
 
 Document = dict[str, Any]
@@ -169,6 +170,11 @@ def _runs(call: Call) -> Document:
     }
 
 
+def _pools(call: Call) -> Document:
+    state = call.state
+    return {p.id: show_pool(state, p) for e in call.chosen() for p in state.pools_of(e.id)}
+
+
 _DOCUMENTS: dict[str, Callable[[Call], Document]] = {
     "environments": _environments,
     "agents": _agents,
@@ -176,6 +182,7 @@ _DOCUMENTS: dict[str, Callable[[Call], Document]] = {
     "manifests": _manifests,
     "schedules": _schedules,
     "runs": _runs,
+    "pools": _pools,
 }
 
 _SESSIONS = (c.SessionOpened, c.SessionEnded, c.Connected, c.Announced, c.Drained)
@@ -185,6 +192,14 @@ _TOUCHING: dict[str, tuple[type[c.Change], ...]] = {
     "agents": (*_SESSIONS, *_PROGRESS),
     "queue": (*_SESSIONS, *_PROGRESS, c.StepCreated, c.ExecutionCreated, c.EnvironmentSet),
     "manifests": (c.ManifestSet,),
+    "pools": (
+        *_SESSIONS,
+        c.PoolSet,
+        c.LaunchWanted,
+        c.LaunchRetired,
+        c.LaunchEnded,
+        c.EnvironmentSet,
+    ),
     "schedules": (c.ScheduleSet, c.ScheduleAdvanced, c.RunFinished, c.EnvironmentSet),
     "runs": (c.RunCreated, c.RunFinished, c.Started, c.ResultRecorded, c.ExecutionCreated),
 }

@@ -21,7 +21,7 @@ from coflux.server.core import effects as fx
 from coflux.server.core import events as e
 from coflux.server.core.entities import Execution
 from coflux.server.core.submission import nearest
-from coflux.server.project import measurements, schedules, submissions, tuning
+from coflux.server.project import measurements, pool_operations, schedules, submissions, tuning
 from coflux.server.project.agents import hash_secret, session_of
 from coflux.server.project.calls import Call, parse_id
 from coflux.server.project.graph_feed import Wanted, list_page, show_whole
@@ -337,15 +337,19 @@ async def open_session(call: Call) -> Any:
             raise Forbidden(f"The token does not give the right to create {body.environment!r}.")
         await _create_environment(call, body.environment, None)
     environment = call.environment(body.environment, "run")
-    secret = secrets.token_urlsafe(32)
-    done = await call.ask(
-        lambda to: e.SessionRequested(to, environment.name, hash_secret(secret)), fx.Confirm
-    )
-    session = done.data["session"]
+    session, token = call.principal.id, ""
+    if session not in call.state.launched:
+        # Else it is an agent that a pool has started, for whom a session has been opened already.
+        secret = secrets.token_urlsafe(32)
+        done = await call.ask(
+            lambda to: e.SessionRequested(to, environment.name, hash_secret(secret)), fx.Confirm
+        )
+        session = done.data["session"]
+        token = f"cfs_{call.project.name}.{session}.{secret}"
     is_local = body.local and call.is_local
     return {
         "session": session,
-        "token": f"cfs_{call.project.name}.{session}.{secret}",
+        "token": token,
         "environment": {"id": environment.id, "name": environment.name},
         "project": call.project.name,
         "socket": call.project.socket if is_local else None,
@@ -450,7 +454,8 @@ OPERATIONS: dict[str, Operation] = {
         create_environment, update_environment, pause_environment,
         resume_environment, archive_environment, list_manifests, register_manifests,
         archive_manifest, list_agents, list_queue, list_assets, get_asset, explain_cache,
-        forget_cache, open_session, tuning.list_settings, tuning.change_settings,
+        forget_cache, open_session, *pool_operations.ALL,
+        tuning.list_settings, tuning.change_settings,
         tuning.list_slots, tuning.set_slot, tuning.remove_slot,
         schedules.list_schedules, schedules.create_schedule, schedules.get_schedule,
         schedules.update_schedule, schedules.pause_schedule, schedules.resume_schedule,

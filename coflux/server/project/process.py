@@ -25,9 +25,11 @@ from coflux.blobs import LocalBlobs
 from coflux.errors import CofluxError
 from coflux.server.bodies import MAX_BODY
 from coflux.server.core.changes import Change
+from coflux.server.launchers.available import launchers
 from coflux.server.project.api import UnknownHandler, rules
 from coflux.server.project.calls import Project
 from coflux.server.project.orchestrator import Orchestrator
+from coflux.server.project.pools import Pools
 from coflux.server.project.settings import limits_from
 from coflux.server.project.timetable import Timetable
 
@@ -59,6 +61,9 @@ async def _serve(name: str, directory: Path, socket_path: str) -> None:
     orchestrator.on_failure = _die
     blobs = LocalBlobs(directory / "blobs")
     project = Project(name, directory, socket_path, orchestrator, blobs)
+    pools = project.pools = Pools(
+        name, directory, orchestrator, launchers(os.environ, directory / "launches"), os.environ
+    )
     application = Application(
         rules(project),
         default_handler_class=UnknownHandler,
@@ -68,6 +73,7 @@ async def _serve(name: str, directory: Path, socket_path: str) -> None:
     server = HTTPServer(application, max_body_size=MAX_BODY + 4096, max_buffer_size=2 * MAX_BODY)
     server.add_socket(bind_unix_socket(socket_path, mode=0o600, backlog=512))
     orchestrator.start()
+    pools.start()
     timetable = Timetable(orchestrator, blobs)
     timetable.start()
     # Live work is many small objects that stay: looking through them often would cost more than
@@ -81,6 +87,7 @@ async def _serve(name: str, directory: Path, socket_path: str) -> None:
     server.stop()
     await server.close_all_connections()
     timetable.close()
+    await pools.close()
     orchestrator.close()
 
 
