@@ -14,10 +14,12 @@ import { AgentsPage } from "./pages/agents";
 import { AssetPage } from "./pages/asset";
 import { EnvironmentsPage } from "./pages/environments";
 import { HomePage } from "./pages/home";
+import { PoolsPage } from "./pages/pools";
 import { ProjectsPage } from "./pages/projects";
 import { QueuePage } from "./pages/queue";
 import { RunPage } from "./pages/run";
 import { RunsPage } from "./pages/runs";
+import { SchedulesPage } from "./pages/schedules";
 import { SearchPage } from "./pages/search";
 import { SettingsPage } from "./pages/settings";
 import { TokensPage } from "./pages/tokens";
@@ -31,8 +33,10 @@ export const PAGES: { place: Place; label: string; icon: IconName; key: string }
   { place: { page: "home" }, label: "Home", icon: "home", key: "h" },
   { place: { page: "workflows" }, label: "Workflows", icon: "workflow", key: "w" },
   { place: { page: "runs" }, label: "Runs", icon: "runs", key: "r" },
+  { place: { page: "schedules" }, label: "Schedules", icon: "schedules", key: "c" },
   { place: { page: "queue" }, label: "Queue", icon: "queue", key: "q" },
   { place: { page: "agents" }, label: "Agents", icon: "agents", key: "a" },
+  { place: { page: "pools" }, label: "Pools", icon: "pools", key: "p" },
   { place: { page: "environments" }, label: "Environments", icon: "environments", key: "e" },
   { place: { page: "tokens" }, label: "Tokens", icon: "tokens", key: "t" },
   { place: { page: "settings" }, label: "Settings", icon: "settings", key: "s" },
@@ -99,6 +103,8 @@ function Page({ place }: { place: Place }) {
     case "queue": return <QueuePage />;
     case "agents": return <AgentsPage />;
     case "environments": return <EnvironmentsPage />;
+    case "schedules": return <SchedulesPage />;
+    case "pools": return <PoolsPage />;
     case "tokens": return <TokensPage />;
     case "settings": return <SettingsPage />;
     case "projects": return <ProjectsPage />;
@@ -120,8 +126,8 @@ function titleOf(place: Place): string {
 function Logo() {
   return (
     <svg class="logo" width="24" height="24" viewBox="0 0 24 24" aria-hidden="true">
-      <path d="M5 7h5c5 0 4 10 9 10M5 17h5c2 0 3-1.500 3.800-3.200" />
-      <circle cx="5" cy="7" r="2.600" /><circle cx="5" cy="17" r="2.600" /><circle cx="19" cy="17" r="2.600" class="accent" />
+      <path d="M5 7h5c5 0 4 10 9 10M5 17h5c2 0 3-1.5 3.8-3.200" />
+      <circle cx="5" cy="7" r="2.6" /><circle cx="5" cy="17" r="2.6" /><circle cx="19" cy="17" r="2.6" class="accent" />
     </svg>
   );
 }

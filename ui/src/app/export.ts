@@ -23,6 +23,7 @@ export async function exportRun(transport: Transport, run: string, environment: 
   }
   const lines = await allLines(transport, run, env);
   saveLogs(saved, run, lines, doc);
+  saved.answers[`/metrics${query({ id: run, points: 500 })}`] = await transport.request("GET", `/metrics${query({ id: run, environment: env, points: 500 })}`);
   await saveAssets(saved, transport, run, env);
   const html = await assemble(saved, doc.target);
   download(`${run}.html`, new Blob([html], { type: "text/html" }));

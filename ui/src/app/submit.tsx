@@ -105,7 +105,7 @@ function placeError(fields: Field[], path: string, message: string): Record<stri
   return named ? { [named]: message } : {};
 }
 
-function Input({ field, entry, error, onChange, isFirst }: { field: Field; entry: Entry | undefined; error: string | undefined; onChange: (entry: Entry | undefined) => void; isFirst: boolean }) {
+export function Input({ field, entry, error, onChange, isFirst }: { field: Field; entry: Entry | undefined; error: string | undefined; onChange: (entry: Entry | undefined) => void; isFirst: boolean }) {
   const id = `field-${field.name}`;
   const isJson = field.kind === "json" || (entry?.json ?? false);
   const describedBy = `${id}-hint${error ? ` ${id}-error` : ""}`;

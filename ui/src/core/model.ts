@@ -233,6 +233,52 @@ export interface AssetShown {
   execution: string | null;
 }
 
+export interface Schedule {
+  id: string;
+  name: string;
+  environment: string;
+  target: string;
+  arguments: Record<string, string>;
+  cron: string;
+  zone: string;
+  catch_up: "none" | "latest" | "all";
+  overlap: "skip" | "queue" | "allow";
+  state: "active" | "paused";
+  declared: boolean;
+  next: number[];
+  run: string | null;
+  problem: string | null;
+  unfinished: string[];
+  created_by: string;
+}
+
+export interface ScheduleDetail extends Schedule {
+  history: { instant: number; run: string | null; reason: string | null; at: number }[];
+}
+
+export interface Pool {
+  id: string;
+  name: string;
+  environment: string;
+  state: "active" | "disabled" | "deleted";
+  revision: number;
+  repositories: string[];
+  launcher: string;
+  settings: Record<string, string>;
+  min: number;
+  max: number;
+  concurrency: number;
+  provides: Record<string, string[]>;
+  accepts: Record<string, unknown>;
+  env: Record<string, string>;
+  secrets: Record<string, string>;
+  launches: { launch: string; session: string | null; status: string; created_at: number; reason: string | null }[];
+  failures: number;
+  retry_at: number | null;
+  error: string | null;
+  lines: string[];
+}
+
 // --- as used -------------------------------------------------------------------------------------
 
 export interface Attempt extends RawAttempt {

@@ -1,8 +1,8 @@
 // Addresses of everything: the URL is the state. Paths are relative to the base that the server gives.
 // Belongs here: text to place and back, exactly inverse. Not here: the browser's history.
 
-export type RunTab = "graph" | "timeline" | "steps" | "logs" | "assets";
-export const RUN_TABS: readonly RunTab[] = ["graph", "timeline", "steps", "logs", "assets"];
+export type RunTab = "graph" | "timeline" | "steps" | "logs" | "metrics" | "assets";
+export const RUN_TABS: readonly RunTab[] = ["graph", "timeline", "steps", "logs", "metrics", "assets"];
 
 export interface RunPlace {
   page: "run";
@@ -23,7 +23,7 @@ export interface RunPlace {
 }
 
 export type Place =
-  | { page: "home" | "workflows" | "queue" | "environments" | "tokens" | "settings" | "projects" | "agents" }
+  | { page: "home" | "workflows" | "queue" | "environments" | "tokens" | "settings" | "projects" | "agents" | "schedules" | "pools" }
   | { page: "workflow"; repository: string; target: string; submit?: boolean; from?: string }
   | { page: "runs"; status?: string; target?: string; q?: string }
   | RunPlace
@@ -37,7 +37,7 @@ export interface Address {
   project: string | null;
 }
 
-const SIMPLE = ["workflows", "queue", "environments", "tokens", "settings", "projects", "agents"] as const;
+const SIMPLE = ["workflows", "queue", "environments", "tokens", "settings", "projects", "agents", "schedules", "pools"] as const;
 
 /** `path` is relative to the base, without a leading slash; `search` the query string. */
 export function parseAddress(path: string, search: string): Address {

@@ -58,6 +58,8 @@ const ICONS = {
   queue: <><circle cx="8" cy="8" r="5.5" /><path d="M8 4.8V8l2.2 1.6" /></>,
   agents: <><rect x="2.5" y="3" width="11" height="4" rx="1" /><rect x="2.5" y="9" width="11" height="4" rx="1" /><path d="M5 5h.01M5 11h.01" stroke-width="2" /></>,
   environments: <><circle cx="4.5" cy="3.5" r="1.5" /><circle cx="4.5" cy="12.5" r="1.5" /><circle cx="11.5" cy="5.5" r="1.5" /><path d="M4.5 5v6m7-4c0 2.5-7 1-7 3.5" /></>,
+  schedules: <><rect x="2.5" y="3.5" width="11" height="10" rx="1" /><path d="M2.5 6.5h11M5.5 2v3m5-3v3M8 8.5v2l1.5 1" /></>,
+  pools: <><circle cx="8" cy="8" r="2" /><circle cx="3.5" cy="4" r="1.5" /><circle cx="12.5" cy="4" r="1.5" /><circle cx="3.5" cy="12" r="1.5" /><circle cx="12.5" cy="12" r="1.5" /><path d="m6.5 6.700-1.800-1.600m4.800 1.600 1.800-1.600m-4.800 4.200-1.800 1.600m4.800-1.600 1.800 1.600" /></>,
   tokens: <><circle cx="5.5" cy="10.5" r="3" /><path d="m7.7 8.3 5.8-5.8M11 5l2 2" /></>,
   settings: <><path d="M2.5 5h6M12 5h1.5M2.5 11H4M7.5 11h6" /><circle cx="10.2" cy="5" r="1.7" /><circle cx="5.8" cy="11" r="1.7" /></>,
   sun: <><circle cx="8" cy="8" r="3" /><path d="M8 1.5v1.7m0 9.6v1.7M1.5 8h1.7m9.6 0h1.7M3.4 3.4l1.2 1.2m6.8 6.8 1.2 1.2m0-9.2-1.2 1.2M4.6 11.4l-1.2 1.2" /></>,

@@ -14,13 +14,14 @@ import { Graph } from "./graph";
 import { StateIcon, Status } from "./icon";
 import { Link } from "./link";
 import { Logs } from "./logs";
+import { Metrics } from "./metrics";
 import { StepPanel } from "./panel";
 import { Boundary, Button, copyText, Copyable, Empty, Loading, Menu, Problem, Span, Time } from "./parts";
 import { StackPanel } from "./stack_panel";
 import { Steps } from "./steps";
 import { Timeline } from "./timeline";
 
-const TABS: Record<RunTab, string> = { graph: "Graph", timeline: "Timeline", steps: "Steps", logs: "Logs", assets: "Assets" };
+const TABS: Record<RunTab, string> = { graph: "Graph", timeline: "Timeline", steps: "Steps", logs: "Logs", metrics: "Metrics", assets: "Assets" };
 
 export interface RunViewProps {
   place: RunPlace;
@@ -107,6 +108,7 @@ function Loaded({ model, place, extra }: RunViewProps & { model: Model }) {
                 placeOfStep={placeOfStep} placeOfLine={(line) => ({ ...place, line: line.id })}
               />
             )}
+            {place.view === "metrics" && <Metrics id={place.run} model={model} isLive={isLive(model.header.status)} />}
             {place.view === "assets" && <Assets run={place.run} model={model} />}
           </Boundary>
         </div>

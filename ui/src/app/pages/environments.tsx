@@ -4,6 +4,7 @@ import { hierarchy, lineage } from "../../core/environments";
 import type { Environment } from "../../core/model";
 import { useTopic, useTransport } from "../../data/hooks";
 import { useSurroundings } from "../../view/context";
+import { LimitsDialog } from "../limits";
 import { Status } from "../../view/icon";
 import { Link } from "../../view/link";
 import { Button, Confirm, Copyable, Dialog, Loading, Menu, Problem, useTask } from "../../view/parts";
@@ -12,7 +13,7 @@ export function EnvironmentsPage() {
   const transport = useTransport();
   const { may } = useSurroundings();
   const live = useTopic<Record<string, Environment>>("environments");
-  const [dialog, setDialog] = useState<{ kind: "create" | "change" | "archive"; environment: Environment | null } | null>(null);
+  const [dialog, setDialog] = useState<{ kind: "create" | "change" | "archive" | "limits"; environment: Environment | null } | null>(null);
   const [showsArchived, setShowsArchived] = useState(false);
   if (live.state === "failed") return <Problem title="Environments could not be loaded" error={live} retry={() => transport.retry("environments", {})} />;
   if (live.state === "loading") return <Loading />;
@@ -44,12 +45,13 @@ export function EnvironmentsPage() {
       {archived > 0 && <Button small onClick={() => setShowsArchived(!showsArchived)}>{showsArchived ? "Hide" : "Show"} {archived} archived</Button>}
       {dialog?.kind === "create" && <EnvironmentDialog all={all} environment={null} onClose={() => setDialog(null)} />}
       {dialog?.kind === "change" && <EnvironmentDialog all={all} environment={dialog.environment} onClose={() => setDialog(null)} />}
+      {dialog?.kind === "limits" && <LimitsDialog environment={dialog.environment!} onClose={() => setDialog(null)} />}
       {dialog?.kind === "archive" && <ArchiveDialog environment={dialog.environment!} onClose={() => setDialog(null)} />}
     </div>
   );
 }
 
-function Actions({ environment, open }: { environment: Environment; open: (kind: "change" | "archive") => void }) {
+function Actions({ environment, open }: { environment: Environment; open: (kind: "change" | "archive" | "limits") => void }) {
   const transport = useTransport();
   const { may, toast } = useSurroundings();
   if (environment.state === "archived") return null;
@@ -72,6 +74,7 @@ function Actions({ environment, open }: { environment: Environment; open: (kind:
         label={`Actions for ${environment.name}`}
         items={[
           { key: "change", label: "Rename or change the base…", run: () => open("change"), disabled: noRight },
+          { key: "limits", label: "Limits…", run: () => open("limits"), disabled: noRight },
           { key: "archive", label: "Archive…", run: () => open("archive"), danger: true, disabled: noRight },
         ]}
       />

@@ -5,6 +5,7 @@ import { useTopic, useTransport } from "../../data/hooks";
 import { useSurroundings } from "../../view/context";
 import { Link } from "../../view/link";
 import { Copyable, Empty, Loading, Problem, Time } from "../../view/parts";
+import { Slots } from "../limits";
 import { agentCommand } from "./home";
 
 /** What each reason means, and what to do about it. */
@@ -68,6 +69,7 @@ export function QueuePage() {
           </section>
         );
       })}
+      <Slots key={environment} environment={environment ?? "default"} />
     </div>
   );
 }
