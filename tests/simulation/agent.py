@@ -17,7 +17,6 @@ from tests.simulation.clock import Clock
 from tests.simulation.code import Crash, Library, Program
 from tests.simulation.link import Link
 
-
 #: Requests of running code, which may be sent again after later messages.
 REQUESTS = (wire.Submit, wire.Wait, wire.Suspend, wire.Cancel, wire.Checkpoint)
 
@@ -71,6 +70,8 @@ class Agent:
         self.concurrency = concurrency
         self.is_alive = False
         self.is_draining = False
+        #: Dies with the next assignment, whose process has started by then (SE-2).
+        self.is_doomed = False
         self.session: str | None = None
         self.link: Link | None = None
         self.is_welcome = False
@@ -89,13 +90,15 @@ class Agent:
         self._owed: dict[int, str] = {}
         #: Everything that was ever assigned to this process.
         self._known: set[str] = set()
+        #: Of these, those whose outcome it has reported.
+        self._concluded: set[str] = set()
         self.executors: dict[str, Executor] = {}
 
     # --- life -----------------------------------------------------------------------------------
 
     def start(self) -> None:
         """A new process; with the session of its predecessor, if that left one."""
-        self.is_alive, self.is_draining = True, False
+        self.is_alive, self.is_draining, self.is_doomed = True, False, False
         self._processes += 1
         self._forget()
         for execution, outcome in self.disk.items():
@@ -247,6 +250,12 @@ class Agent:
         if id not in self._known:
             self._known.add(id)
             executor = self.executors[id] = Executor(assignment)
+            if self.is_doomed:
+                self._start(executor)
+                self._report(wire.Acknowledged(id))
+                self.is_doomed = False
+                self.crash()
+                return
             self._later(executor, self.world.rng.choice([0, 1, 10, 100]), self._start)
         self._report(wire.Acknowledged(id))
 
@@ -306,6 +315,7 @@ class Agent:
     def _finish(self, executor: Executor, result: Result) -> None:
         is_gone = self.world.rng.random() < 0.7 and not isinstance(result, TimedOut)
         outcome = wire.Ended(executor.execution, result, is_gone)
+        self._concluded.add(executor.execution)
         self._leave(executor)
         self.disk[executor.execution] = outcome
         self._owed[self._report(outcome)] = executor.execution
@@ -332,6 +342,12 @@ class Agent:
     def _die(self, executor: Executor) -> None:
         del self.executors[executor.execution]
         self._report(wire.Gone(executor.execution))
+
+    def has(self, execution: str) -> bool:
+        """Whether it runs or has run to its end here, on a connection that is there."""
+        executor = self.executors.get(execution)
+        is_running = executor is not None and not executor.is_over
+        return self.link is not None and (is_running or execution in self._concluded)
 
     def kill_executor(self) -> None:
         """A process dies without a word (T13)."""

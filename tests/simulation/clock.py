@@ -5,12 +5,15 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 
+#: The instant at which every history begins.
+BEGIN = 1_000_000
+
 
 class Clock:
     """A queue of calls by instant (ms); equal instants in order of asking."""
 
     def __init__(self) -> None:
-        self.now = 1_000_000
+        self.now = BEGIN
         self._count = 0
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
 

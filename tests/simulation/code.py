@@ -64,7 +64,7 @@ class Library:
     """The targets of one seed. Targets call only later ones, so no recursion is endless."""
 
     def __init__(self, rng: random.Random) -> None:
-        count = rng.randint(4, 8)
+        count = rng.randint(4, 7)
         self.targets: dict[str, Ops] = {}
         self.definitions: list[Definition] = []
         names = [("wf" if rng.random() < 0.3 else "t") + str(n) for n in range(count)]
@@ -76,7 +76,7 @@ class Library:
 
     def _ops(self, rng: random.Random, callable_names: list[str]) -> Ops:
         ops = [Op("work", rng.choice([0, 5, 50, 400]))]
-        for _ in range(rng.randint(0, 5) if callable_names else 0):
+        for _ in range(rng.randint(0, 4) if callable_names else 0):
             call = self._call(rng, rng.choice(callable_names))
             ops.append(Op("call", rng.randrange(4), rng.random() < 0.3, call))
             ops.append(self._use(rng))
@@ -102,7 +102,7 @@ class Library:
             "memo": [True, True, False, ("a",)],
             "retries": [RetryPolicy(1), RetryPolicy(2, 100, 900), RetryPolicy(3, 0, 50, 0.5)],
             "wait": [True],
-            "delay_ms": [200, 5_000],
+            "delay_ms": [200, 5_000, 30_000],
             "timeout_ms": [3_000],
             "recurrent": [True],
             "priority": [1, -1],

@@ -9,10 +9,11 @@ from collections import Counter
 from typing import Any
 
 from coflux import wire
-from coflux.model import Cached, Result, Returned, result_kind
+from coflux.model import Abandoned, Cached, Cancelled, Result, Returned, result_kind
 from coflux.server.core import changes as c
 from coflux.server.core import effects as fx
 from coflux.server.core.entities import Execution, attempts
+from coflux.server.core.links import BREAKING
 from coflux.server.core.machine import Machine, Outcome
 from coflux.server.core.state import State
 from coflux.server.core.statuses import Process
@@ -37,8 +38,10 @@ class Oracles:
         self.acknowledged: set[str] = set()
         #: After a restart more may be taken for running than there are slots.
         self.is_crowded = False
-        self._turns = 0
-        self._uncommitted: list[c.Change] = []
+        #: Turns until all invariants are recomputed; the more there is, the rarer.
+        self._turns_left = 0
+        self._results: set[str] = set()
+        self._requests: set[tuple[str, tuple[int, int]]] = set()
 
     # --- while it goes on -----------------------------------------------------------------------
 
@@ -70,9 +73,30 @@ class Oracles:
         """After each event, before it is committed."""
         for change in outcome.changes:
             self._look_at(machine.state, change, now)
-        self._turns += 1
-        if self._turns % 25 == 0:
+        self._turns_left -= 1
+        if self._turns_left <= 0:
             self.check(machine, now)
+            self._turns_left = 25 + len(machine.state.executions)
+
+    def committed(self, changes: list[c.Change]) -> None:
+        """What is on the disk now."""
+        for change in changes:
+            if isinstance(change, c.ResultRecorded):  # EN-4
+                id = change.execution
+                _require(id not in self._results, f"{id} got a second result")
+                self._results.add(id)
+            elif isinstance(change, c.StepCreated | c.ChildJoined) and change.request is not None:
+                place = (change.parent or "", change.request)
+                _require(place not in self._requests, f"request {place} took effect twice")  # SU-10
+                self._requests.add(place)
+
+    def abandoned(self, change: c.ResultRecorded, running_at: list[Any]) -> None:
+        """SE-4: what its agent has, on a connection that is there, is not abandoned."""
+        result = change.result
+        is_lost = isinstance(result, Abandoned) and result.cause in ("session lost", "retired")
+        _require(
+            is_lost or not running_at, f"{change.execution} was abandoned, and its agent has it"
+        )
 
     def check(self, machine: Machine, now: int) -> None:
         """The invariants of the core."""
@@ -86,6 +110,11 @@ class Oracles:
             _require(execution.due_at <= now, f"{change.execution} was assigned before it was due")
             environment = state.environments[execution.environment]
             _require(environment.state == "active", f"{change.execution} started while paused")
+            old = [e.id for e in execution.step.stopping.values()
+                   if e.environment == execution.environment]  # fmt: skip
+            _require(not old, f"{change.execution} was assigned before {old} were dead")  # ST-5
+        elif isinstance(change, c.ResultRecorded) and isinstance(change.result, Cancelled):
+            self._check_descendants(state, state.executions[change.execution])
         elif isinstance(change, c.ResultRecorded) and isinstance(change.result, Cached):
             source = state.executions.get(change.result.execution)
             if source is not None and source.result is not None:
@@ -93,6 +122,21 @@ class Oracles:
                     isinstance(source.result, Returned),
                     f"{change.execution} took the failure of {source.id}",
                 )
+
+    def _check_descendants(self, state: State, cancelled: Execution) -> None:
+        """CN-2: nothing below it runs on that nobody else waits for."""
+        result = cancelled.result
+        if not isinstance(result, Cancelled) or result.cause.startswith("re-run"):
+            return  # a re-run may join what is memoised again (RR-2)
+        for id in cancelled.children:
+            child = state.executions.get(id)
+            if child is None or child.environment != cancelled.environment:
+                continue
+            is_wanted = any(not state.is_resolved(p) for p in child.step.parents)
+            _require(
+                is_wanted or state.is_resolved(id),
+                f"{cancelled.id} was cancelled, and its child {id} goes on",
+            )
 
     # --- in the end -----------------------------------------------------------------------------
 
@@ -121,6 +165,10 @@ class Oracles:
         results = Counter(e.id for e in [execution] if e.result is not None)
         _require(results[execution.id] == 1, f"{execution.id} has no result")
         _require(execution.process is not Process.ALIVE, f"{execution.id} is still alive")
+        if isinstance(execution.result, Cached) and execution.link_successor is None:
+            end = state.end_of(execution.id)[1]
+            is_broken = end is not None and isinstance(end.result, BREAKING)
+            _require(not is_broken, f"{execution.id} follows {end and end.id}, which was lost")
         policy = execution.step.submission.options.retries
         limit = policy.limit if policy is not None else 0
         used, at = 0, execution

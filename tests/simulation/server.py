@@ -97,6 +97,7 @@ class Server:
         self.crashes += 1
         self.machine = None
         self.disk.close()
+        self._is_flushing = False
         self._inbox.clear()
         self._links.clear()
         self._touched.clear()
@@ -107,6 +108,11 @@ class Server:
         for answer in callers.values():
             answer(None)
         self.on_crash()
+
+    @property
+    def is_idle(self) -> bool:
+        """Everything that was decided is on the disk."""
+        return not self._is_flushing
 
     # --- from outside ---------------------------------------------------------------------------
 
@@ -162,25 +168,50 @@ class Server:
 
     def _put(self, event: e.Event) -> None:
         self._inbox.append(event)
+        self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        process = self.machine
+
+        def flush() -> None:
+            if self.machine is process:
+                self._flush()
+
         if not self._is_flushing:
             self._is_flushing = True
-            self.clock.after(self.rng.choice([0, 0, 1, 5]), self._flush)
+            self.clock.after(self.rng.choice([0, 0, 1, 5]), flush)
 
     # --- the loop -------------------------------------------------------------------------------
 
     def _flush(self) -> None:
-        self._is_flushing = False
         if self.machine is None:
             return
         batch, self._inbox = self._inbox, []
-        touched, self._touched = self._touched, {}
+        covered = [(link, link.received) for link in self._touched.values()]
+        self._touched = {}
+        self._commit([self._handle(event) for event in batch], covered)
+
+    def _commit(self, outcomes: list[Outcome], covered: list[tuple[Link, int]]) -> None:
+        """The disk takes its time; what comes meanwhile is for the next batch."""
+        process = self.machine
+
+        def done() -> None:
+            if self.machine is process and process is not None:
+                self._conclude(outcomes, covered)
+
+        self.clock.after(self.rng.choice([0, 0, 1, 10]), done)
+
+    def _conclude(self, outcomes: list[Outcome], covered: list[tuple[Link, int]]) -> None:
         try:
-            self._decide([self._handle(event) for event in batch])
+            self._decide(outcomes)
         except Crashed:
             self.crash()
             return
-        for link in touched.values():
-            link.send_down([wire.Acknowledgement(link.received)])
+        for link, number in covered:
+            link.send_down([wire.Acknowledgement(number)])
+        self._is_flushing = False
+        if self._inbox:
+            self._flush_soon()
 
     def _handle(self, event: e.Event) -> Outcome:
         assert self.machine is not None

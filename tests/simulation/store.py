@@ -27,6 +27,9 @@ class Disk(Protocol):
     def close(self) -> None:
         """The server has died."""
 
+    def remove(self) -> None:
+        """The history is over."""
+
 
 class ListDisk:
     """Changes in a list."""
@@ -52,6 +55,9 @@ class ListDisk:
 
     def close(self) -> None:
         """Nothing to let go of."""
+
+    def remove(self) -> None:
+        """Nothing to remove."""
 
 
 class DatabaseDisk:
@@ -79,6 +85,10 @@ class DatabaseDisk:
         if self._store is not None:
             self._store.close()
             self._store = None
+
+    def remove(self) -> None:
+        self.close()
+        self._directory.cleanup()
 
 
 def _run(change: Change) -> str:

@@ -6,13 +6,14 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from coflux.model import Error, Raised, Result, Returned
+from coflux.model import Abandoned, Error, Raised, Result, Returned
 from coflux.server.core import effects as fx
 from coflux.server.core import events as e
+from coflux.server.core.changes import Change, ResultRecorded
 from coflux.server.core.events import Caller
 from coflux.server.core.machine import Machine, Outcome
 from tests.simulation.agent import Agent
-from tests.simulation.clock import Clock
+from tests.simulation.clock import BEGIN, Clock
 from tests.simulation.code import Library, encode
 from tests.simulation.link import Link
 from tests.simulation.oracles import Oracles, Violation
@@ -37,7 +38,7 @@ class Simulation:
         self.disk = disk if disk is not None else ListDisk()
         self.server = Server(self.clock, self.rng, self.disk)
         self.server.on_turn = self._on_turn
-        self.server.on_commit = lambda changes: [self.say(_shorten(x)) for x in changes]
+        self.server.on_commit = self._on_commit
         self.server.on_crash = self._on_crash
         self.agents: list[Agent] = []
         self.story: list[str] = []
@@ -72,7 +73,7 @@ class Simulation:
         self.oracles.answered(answer)
 
     def say(self, text: str) -> None:
-        self.story.append(f"{self.clock.now - 1_000_000:>8} {text}")
+        self.story.append(f"{self.clock.now - BEGIN:>8} {text}")
         del self.story[:-LINES]
 
     # --- the course of it -----------------------------------------------------------------------
@@ -91,7 +92,7 @@ class Simulation:
             pass
         self.clock.step(self.clock.now)
         for _ in range(5_000):  # what is still being stopped
-            if self._is_quiet() or not self.clock.step(self.clock.now + 10_000):
+            if self._is_quiet() or not self.clock.step(self.clock.now + 60_000):
                 break
         machine = self._machine()
         self.oracles.check(machine, self.clock.now)
@@ -139,18 +140,25 @@ class Simulation:
 
     def _is_over(self) -> bool:
         machine = self.server.machine
-        return machine is not None and self.clock.now > 1_000_000 + TROUBLE + 5_000 and not any(
-            run.status is None for run in machine.state.runs.values()
-        )  # fmt: skip
+        if machine is None or not self.server.is_idle or self.clock.now < BEGIN + TROUBLE + 5_000:
+            return False
+        return all(run.status is not None for run in machine.state.runs.values())
 
     def _is_quiet(self) -> bool:
-        machine = self._machine()
-        return not any(a.executors for a in self.agents) and not any(
-            session.used for session in machine.state.sessions.values()
-        )
+        is_in_use = any(session.used for session in self._machine().state.sessions.values())
+        is_running = any(agent.executors for agent in self.agents)
+        return self.server.is_idle and not is_in_use and not is_running
 
     def _on_turn(self, machine: Machine, outcome: Outcome) -> None:
         self.oracles.turn(machine, outcome, self.clock.now)
+        for change in outcome.changes:
+            if isinstance(change, ResultRecorded) and isinstance(change.result, Abandoned):
+                self.oracles.abandoned(change, [a for a in self.agents if a.has(change.execution)])
+
+    def _on_commit(self, changes: list[Change]) -> None:
+        self.oracles.committed(changes)
+        for change in changes:
+            self.say(_shorten(change))
 
     def _on_crash(self) -> None:
         self.say("the server crashes")
@@ -248,6 +256,11 @@ class Simulation:
         agent = self._some_agent()
         if agent is None:
             return
+        if self.rng.random() < 0.3:
+            self.say(f"{agent.name} will crash with its next assignment")
+            agent.is_doomed = True
+            self.clock.after(20_000, lambda: self._start(agent))
+            return
         self.say(f"{agent.name} crashes")
         agent.crash()
         if self.rng.random() < 0.2:  # with another session, as on another machine
@@ -296,13 +309,14 @@ def simulate(seed: int, database: bool = False) -> Simulation:
     try:
         simulation.run()
     except Exception as error:
-        error.add_note("\n".join([*simulation.story[-60:], f"seed {seed}"])) if hasattr(
-            error, "add_note"
-        ) else None
-        raise
+        raise Failure("\n".join([*simulation.story[-60:], f"seed {seed}: {error!r}"])) from error
     finally:
-        disk.close()
+        disk.remove()
     return simulation
+
+
+class Failure(Exception):
+    """A seed that ended badly, with its story."""
 
 
 def _shorten(change: Any) -> str:

@@ -1,0 +1,56 @@
+"""Seeds end well, on a list and on the real store; and every planted fault is found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.planted import FAULTS, Fault
+from tests.simulation.world import Failure, simulate
+
+#: Seeds that once failed; they are kept for ever.
+KNOWN = [int(line) for line in Path(__file__).with_name("seeds.txt").read_text().split()]
+#: Seeds within which a planted fault must be found.
+PATIENCE = 60
+
+
+@pytest.mark.parametrize("first", range(0, 60, 20))
+def test_whatever_breaks_every_history_ends_well(first: int) -> None:
+    """SE-5, SE-9, SE-10, EN-4, RS-1, ST-5: see `oracles`."""
+    for seed in range(first, first + 20):
+        simulate(seed)
+
+
+@pytest.mark.parametrize("seed", KNOWN)
+def test_what_once_failed_does_not_fail_again(seed: int) -> None:
+    simulate(seed)
+
+
+def test_the_real_store_remembers_what_the_list_does() -> None:
+    """SE-10, DM-1: restarts and finished runs are read from SQLite."""
+    for seed in range(200, 215):
+        simulate(seed, database=True)
+
+
+def test_the_same_seed_gives_the_same_history() -> None:
+    """STYLE 6: order is part of the answer."""
+    assert simulate(7).story == simulate(7).story
+
+
+@pytest.mark.slow
+def test_many_seeds_end_well() -> None:
+    for seed in range(10_000, 10_100):
+        simulate(seed)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_a_planted_fault_is_found(fault: Fault) -> None:
+    """The simulation is worth what it finds."""
+    for seed in range(PATIENCE):
+        try:
+            with fault():
+                simulate(seed)
+        except Failure:
+            return
+    raise AssertionError(f"not found within {PATIENCE} seeds")
