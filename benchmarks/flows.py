@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import coflux as cf
@@ -61,7 +62,7 @@ def drain(count: int = 10_000) -> float:
         part.result()
         if n % 1000 == 0:
             marks.append(time.perf_counter())
-    spans = [b - a for a, b in zip(marks, marks[1:], strict=False)]
+    spans = [b - a for a, b in itertools.pairwise(marks)]
     # The first thousand also pays for submitting, so the second is the measure.
     return spans[1] / spans[-1]
 

@@ -64,8 +64,8 @@ if TYPE_CHECKING:
     from coflux.options import Cache as Cache
     from coflux.options import Defer as Defer
     from coflux.options import Retries as Retries
-    from coflux.secret import Secret as Secret
     from coflux.schedule import Schedule as Schedule
+    from coflux.secret import Secret as Secret
     from coflux.target import Target as Target
 
 #: Where each name lives.

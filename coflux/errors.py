@@ -4,7 +4,7 @@ Belongs here: the tree, what each error means, and the fields it carries. Does n
 how an error is detected, sent or shown.
 
     CofluxError
-    ├ ExecutionError                 also a subclass of the remote exception's class where that can be imported
+    ├ ExecutionError                 also a subclass of the remote exception's class, if importable
     ├ ExecutionTerminated
     │ ├ ExecutionCancelled
     │ ├ ExecutionTimeout
@@ -33,7 +33,7 @@ class CofluxError(Exception):
     def __init__(self, message: str | None = None, **fields: Any) -> None:
         doc = (type(self).__doc__ or "").strip().splitlines()[0] if type(self).__doc__ else ""
         super().__init__(message if message is not None else doc)
-        #: What the error is about, by name (ids, fields), for programs that want more than the text.
+        #: What the error is about, by name (ids, fields), for programs that want more than text.
         self.fields = fields
 
 

@@ -166,7 +166,7 @@ Report = Union[
 
 
 class Submit(Record, tag="submit"):
-    """Make child steps, in order, all or none. With `wait`, the one reply comes with the outcome."""
+    """Make child steps, in order, all or none. With `wait` the one reply brings the outcome."""
 
     execution: str
     key: int
@@ -191,7 +191,7 @@ class Wait(Record, tag="wait"):
 
 
 class Depend(Record, tag="depend"):
-    """Outcomes delivered ahead (`Resolved.also`) that the code has now asked for (EN-5). No reply."""
+    """Outcomes delivered ahead (`Resolved.also`), now asked for by the code (EN-5). No reply."""
 
     execution: str
     handles: tuple[str, ...]
