@@ -30,7 +30,7 @@ from coflux.target import Target
 _encode = msgspec.msgpack.Encoder().encode
 _decode_execute = msgspec.msgpack.Decoder(wire.Execute).decode
 
-_RECEIVE = 64 * 1024
+_RECEIVE = 8 * 1024
 
 Targets = Mapping[str, Mapping[str, Target[Any, Any]]]
 Failures = Mapping[str, model.Error]
@@ -75,13 +75,16 @@ class Surroundings:
 
 
 class Executor:
-    """One executor process, from the inside."""
+    """One executor process, from the inside. It is made before the process is (see `Surroundings`).
+
+    Its first directory has been made (`workplace.Spares`); `marks` is the descriptor of its stdout.
+    """
 
     def __init__(
         self,
         connection: socket.socket,
         surroundings: Surroundings,
-        workplace: Workplace,
+        ticket: int,
         marks: int,
     ) -> None:
         assert surroundings.settings is not None
@@ -95,20 +98,33 @@ class Executor:
         self._output = surroundings.output
         self._parser = channel.Parser()
         self._frames: list[tuple[int, int, bytes]] = []
-        self._workplace = workplace
+        self._ticket = ticket
         self._marks = marks
-        self._pid = os.getpid()
+        self._requests = self._new_requests()
 
     def serve(self) -> NoReturn:
         """Take work until there is no more, and end the process."""
+        self._pid = os.getpid()
+        workplace = Workplace(self._settings.directory, self._ticket)
         while True:
             kind, _, body = self._next_frame()
             if kind != channel.EXECUTE:
                 self._leave(0)
-            self._execute(_decode_execute(body))
+            self._execute(_decode_execute(body), workplace.directory)
             if not self._settings.reuse:
                 self._leave(0)
+            workplace.renew()
             self._restore()
+
+    def _new_requests(self) -> Requests:
+        return Requests(
+            self._socket,
+            self._parser,
+            self._blobs,
+            self._marks,
+            self._settings.secret,
+            self._masks,
+        )
 
     def _next_frame(self) -> tuple[int, int, bytes]:
         while not self._frames:
@@ -127,24 +143,14 @@ class Executor:
 
     # --- one execution --------------------------------------------------------------------------
 
-    def _execute(self, execute: wire.Execute) -> None:
+    def _execute(self, execute: wire.Execute, directory: str) -> None:
         try:
             found = self._find(execute)
         except Exception as error:  # noqa: BLE001 - unpickling runs a stranger's code
             result: model.Result = model.Raised(self._error_of(error))
         else:
-            requests = Requests(
-                self._socket,
-                self._parser,
-                execute.execution,
-                found,
-                self._workplace.directory,
-                self._blobs,
-                self._marks,
-                self._settings.secret,
-                self._masks,
-            )
-            requests.scheduled_at = execute.scheduled_at
+            requests = self._requests
+            requests.begin(execute.execution, found, directory)
             self._output.begin(requests)
             hosts.enter(requests)
             result = self._run(found, execute, requests)
@@ -162,7 +168,7 @@ class Executor:
 
     def _restore(self) -> None:
         """Get ready for the next execution, while the outcome of the last is on its way."""
-        self._workplace.renew()
+        self._requests = self._new_requests()
         # The mapping itself decodes each entry for a comparison, which takes a quarter of a ms.
         if vars(os.environ)["_data"] != self._surroundings.encoded_environment:
             os.environ.clear()
@@ -269,16 +275,13 @@ def prepare_process() -> None:
     atexit._clear()
 
 
-def settle_in(out: int, err: int, alive: int) -> None:
-    """Make the calling, fresh process an executor's: group, descriptors, lifeline.
+def settle_in(out: int, err: int) -> None:
+    """Make the calling, fresh process an executor's: descriptors and orphans.
 
-    `out` and `err` become 1 and 2 (`out` stays open as well, for marks); `alive` is a pipe whose
-    other end the agent holds. 0 is the null device already.
+    `out` and `err` become 1 and 2 (`out` stays open as well, for marks). 0 is the null device
+    already.
     """
-    if os.getpgid(0) != os.getpid():
-        os.setpgid(0, 0)
     lifeline.adopt_orphans()
     os.dup2(out, 1)
     os.dup2(err, 2)
     os.close(err)
-    lifeline.die_with(alive)

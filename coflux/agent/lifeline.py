@@ -28,20 +28,31 @@ def adopt_orphans() -> None:
 
 
 def die_with(pipe: int) -> None:
-    """Kill this process group when the last writer of `pipe` closes it.
+    """Kill this process group, which the caller leads, when the last writer of `pipe` closes it.
 
-    The calling process must lead its group. The kernel does it, so that neither user code nor a
-    stopped thread is in the way; elsewhere than on Linux a thread watches.
+    Elsewhere than on Linux a thread watches.
     """
-    if sys.platform != "linux":
+    if sys.platform == "linux":
+        tie(descriptor_of_its_own(pipe), os.getpid())
+    else:
         threading.Thread(target=_watch, args=(pipe,), daemon=True).start()
-        return
-    # A description of its own: signals are set for all that share one.
-    own = os.open(f"/proc/self/fd/{pipe}", _READ_OWN)
-    os.dup2(own, pipe, inheritable=False)
-    os.close(own)
-    # Should it have been closed before now, the channel's end says the same.
-    fcntl.fcntl(pipe, fcntl.F_SETOWN, -os.getpid())
+
+
+def descriptor_of_its_own(pipe: int) -> int:
+    """Open the reading end of a pipe once more.
+
+    What `tie` sets is shared by all descriptors that were copied from each other.
+    """
+    return os.open(f"/proc/self/fd/{pipe}", _READ_OWN)
+
+
+def tie(pipe: int, group: int) -> None:
+    """Let the kernel kill a process group when the last writer of `pipe` closes it.
+
+    The group must keep the descriptor open. Neither user code nor a stopped thread is in the way.
+    Should the pipe have been closed before now, the end of the executor's channel says the same.
+    """
+    fcntl.fcntl(pipe, fcntl.F_SETOWN, -group)
     fcntl.fcntl(pipe, _F_SETSIG, _SIGKILL)
     fcntl.fcntl(pipe, fcntl.F_SETFL, _ASYNC)
 

@@ -97,7 +97,7 @@ class Nursery:
         orders, their_orders = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         news, their_news = socket.socketpair()
         numbers = (their_orders.fileno(), their_news.fileno(), self._alive)
-        process = self._spawn("coflux.agent.zygote", numbers)
+        process = self._spawn("coflux.agent.zygote_process", numbers)
         their_orders.close()
         their_news.close()
         news.setblocking(False)

@@ -105,19 +105,13 @@ class Requests:
         self,
         connection: socket.socket,
         parser: channel.Parser,
-        execution: str,
-        target: Target[Any, Any],
-        directory: str,
         blobs: Blobs,
         marks: int,
         secret: bytes,
         masks: masking.Masks,
     ) -> None:
-        self.execution = execution
-        self.target = target
-        self.scheduled_at: int | None = None
-        self._directory = directory
         self.blobs = blobs
+        self.scheduled_at: int | None = None
         #: Descriptor of the original stdout, and what begins a mark there.
         self._marks = marks
         self._secret = secret
@@ -138,6 +132,12 @@ class Requests:
         self._ahead: dict[str, Outcome] = {}
         self._loops: dict[asyncio.AbstractEventLoop, int] = {}
         self._measuring: Measuring | None = None
+
+    def begin(self, execution: str, target: Target[Any, Any], directory: str) -> None:
+        """Serve this execution, which works in `directory`, from now on."""
+        self.execution = execution
+        self.target = target
+        self._directory = directory
         self._began = time.monotonic()
 
     @property

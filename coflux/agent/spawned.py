@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from coflux.agent import channel, control, executor, loader
-from coflux.agent.workplace import Workplace, path_of
+from coflux.agent import channel, control, executor, lifeline, loader
+from coflux.agent.workplace import path_of
 
 
 def main() -> NoReturn:
@@ -21,7 +21,8 @@ def main() -> NoReturn:
     for number in numbers:
         os.set_inheritable(number, False)
     connection, out, err, alive = numbers
-    executor.settle_in(out, err, alive)
+    executor.settle_in(out, err)
+    lifeline.die_with(alive)
     sys.argv[:] = ["coflux-agent"]
     agent = socket.socket(fileno=connection)
     body = _read(agent, int.from_bytes(_read(agent, 4), "big"))
@@ -34,8 +35,7 @@ def main() -> NoReturn:
     surroundings = executor.Surroundings(loaded.targets, failures)
     surroundings.configure(beginning.settings)
     os.mkdir(path_of(beginning.settings.directory, beginning.ticket))
-    workplace = Workplace(beginning.settings.directory, beginning.ticket)
-    served = executor.Executor(agent, surroundings, workplace, out)
+    served = executor.Executor(agent, surroundings, beginning.ticket, out)
     agent.sendall(channel.pack(channel.READY, 0, b""))
     try:
         served.serve()

@@ -16,9 +16,9 @@ import warnings
 from pathlib import Path
 from typing import NoReturn
 
-from coflux.agent import control, executor, lifeline, loader, reaping, strays
+from coflux.agent import control, executor, forking, lifeline, loader, reaping, strays
 from coflux.agent.control import Begin, Configure, Forked
-from coflux.agent.workplace import Spares, Workplace
+from coflux.agent.workplace import Spares
 
 _PACKET = 64 * 1024
 _DESCRIPTORS = struct.Struct("3i")
@@ -96,34 +96,33 @@ class Zygote:
     # --- forking --------------------------------------------------------------------------------
 
     def _fork(self, ticket: int, connection: int, out: int, err: int) -> None:
+        assert self._surroundings is not None
         assert self._spares is not None, "settings come before the first fork"
+        # As much as possible before the fork: in the child each page of memory costs.
         self._spares.give(ticket)
-        pid = os.fork()
+        agent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, connection)
+        born = executor.Executor(agent, self._surroundings, ticket, out)
+        alive = lifeline.descriptor_of_its_own(self._alive)
+        pid = forking.fork()
         if pid == 0:
-            self._become_executor(ticket, connection, out, err)
-        try:
-            os.setpgid(pid, pid)
-        except OSError:
-            # The child has been quicker.
-            pass
-        for descriptor in (connection, out, err):
+            self._become_executor(born, out, err)
+        # It gets work only when the agent has heard of it, which is after this.
+        os.setpgid(pid, pid)
+        lifeline.tie(alive, pid)
+        agent.close()
+        for descriptor in (out, err, alive):
             os.close(descriptor)
         ends = os.pidfd_open(pid)
         self._pids[ends] = (pid, ticket)
         self._poller.register(ends, select.POLLIN)
         self._tell(Forked(ticket, pid))
 
-    def _become_executor(self, ticket: int, connection: int, out: int, err: int) -> NoReturn:
+    def _become_executor(self, born: executor.Executor, out: int, err: int) -> NoReturn:
         try:
-            executor.settle_in(out, err, self._alive)
+            executor.settle_in(out, err)
             os.close(self._orders.fileno())
             os.close(self._news.fileno())
-            _reseed()
-            agent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, connection)
-            assert self._surroundings is not None
-            assert self._surroundings.settings is not None
-            workplace = Workplace(self._surroundings.settings.directory, ticket)
-            executor.Executor(agent, self._surroundings, workplace, out).serve()
+            born.serve()
         except KeyboardInterrupt:
             # An abort that found it outside of user code.
             os._exit(130)
@@ -161,20 +160,10 @@ def _flush() -> None:
             continue
 
 
-def _reseed() -> None:
-    # Executors share the zygote's state; numpy, unlike `random`, does not notice the fork.
-    if (numpy_random := sys.modules.get("numpy.random")) is not None:
-        numpy_random.seed()
-
-
 def main() -> NoReturn:
-    """Entry point; the arguments are the numbers of the inherited descriptors."""
+    """Serve; the arguments of the process are the numbers of the inherited descriptors."""
     orders, news, alive = (int(argument) for argument in sys.argv[1:4])
     for number in (orders, news, alive):
         os.set_inheritable(number, False)
     sys.argv[:] = ["coflux-agent"]
     Zygote(socket.socket(fileno=orders), socket.socket(fileno=news), alive).run()
-
-
-if __name__ == "__main__":
-    main()
