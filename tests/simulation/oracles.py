@@ -23,6 +23,10 @@ from tests.core import invariants
 GOING_ON = ("retry", "resume", "relink")
 
 
+#: Causes of what goes with an attempt that was superseded.
+SUPERSEDING = ("re-run", "result set")
+
+
 class Violation(AssertionError):
     """Something happened that must not happen."""
 
@@ -126,8 +130,8 @@ class Oracles:
     def _check_descendants(self, state: State, cancelled: Execution) -> None:
         """CN-2: nothing below it runs on that nobody else waits for."""
         result = cancelled.result
-        if not isinstance(result, Cancelled) or result.cause.startswith("re-run"):
-            return  # a re-run may join what is memoised again (RR-2)
+        if not isinstance(result, Cancelled) or result.cause.startswith(SUPERSEDING):
+            return  # what is memoised may be joined again (RR-2)
         for id in cancelled.children:
             child = state.executions.get(id)
             if child is None or child.environment != cancelled.environment:

@@ -142,9 +142,24 @@ def _nearest(turn: Turn, execution: Execution, key: Key) -> str:
     ]
     if not others:
         return "no earlier entry"
-    nearest = min(others, key=lambda e: (len(_differences(e, key)), -e.order))
+    nearest = _closest(others, key)
     differing = _differences(nearest, key) or [_why_not(turn, execution, nearest)]
     return f"nearest {nearest.execution}: " + ", ".join(differing)
+
+
+def _closest(entries: list[CacheEntry], key: Key) -> CacheEntry:
+    """The entry with the fewest differing parts, the newest of these."""
+    same = [entry for entry in entries if entry.key == key.digest]
+    if same:
+        return max(same, key=lambda entry: entry.order)
+    closest, fewest = entries[-1], len(key.parts) + 1
+    for entry in reversed(entries):
+        count = len(_differences(entry, key))
+        if count < fewest:
+            closest, fewest = entry, count
+        if fewest == 1:  # without the same key there is at least one
+            break
+    return closest
 
 
 def _differences(entry: CacheEntry, key: Key) -> list[str]:
