@@ -25,6 +25,9 @@ PAGES = {
     "steps": "runs/{done}/steps",
     "logs": "runs/{done}/logs",
     "assets": "runs/{done}/assets",
+    "metrics": "runs/{measured}/metrics",
+    "schedules": "schedules",
+    "pools": "pools",
     "queue": "queue",
     "agents": "agents",
     "environments": "environments",
@@ -54,6 +57,15 @@ def wide(stack: Stack) -> str:
     return run
 
 
+@pytest.fixture(scope="session")
+def paths(stack: Stack, done: str, failed: str, wide: str) -> dict[str, str]:
+    """The address of each page."""
+    measured = stack.submit("flow/training", 0.5)
+    stack.outcome(measured)
+    ids = {"done": done, "failed": failed, "wide": wide, "measured": measured}
+    return {name: path.format(**ids) for name, path in PAGES.items()}
+
+
 def problems(page: Page, axe: str) -> list[str]:
     page.evaluate(axe)
     found: dict[str, Any] = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
@@ -66,10 +78,9 @@ def problems(page: Page, axe: str) -> list[str]:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_has_no_accessibility_violation(
-    open_page: OpenPage, axe: str, done: str, failed: str, wide: str, name: str
+    open_page: OpenPage, axe: str, paths: dict[str, str], name: str
 ) -> None:
-    path = PAGES[name].format(done=done, failed=failed, wide=wide)
-    page = open_page(path)
+    page = open_page(paths[name])
     page.locator(SETTLED).first.wait_for()
     page.wait_for_load_state("networkidle")
     assert problems(page, axe) == []
@@ -78,11 +89,10 @@ def test_a_page_has_no_accessibility_violation(
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_fits_a_phone(
-    open_page: OpenPage, done: str, failed: str, wide: str, name: str
-) -> None:
-    path = PAGES[name].format(done=done, failed=failed, wide=wide)
-    page = open_page(path, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+def test_a_page_fits_a_phone(open_page: OpenPage, paths: dict[str, str], name: str) -> None:
+    page = open_page(
+        paths[name], viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
+    )
     page.locator(SETTLED).first.wait_for()
     page.wait_for_load_state("networkidle")
     width = page.evaluate("() => document.documentElement.scrollWidth")

@@ -247,3 +247,74 @@ def test_ids_are_copied(open_page: OpenPage, done: str) -> None:
     page.get_by_role("button", name="Copy run id").first.click()
     copied = "() => navigator.clipboard.readText()"
     assert until(lambda: page.evaluate(copied) == done, "the id is in the clipboard")
+
+
+def test_a_schedule_is_made_paused_changed_and_ended(open_page: OpenPage, stack: Stack) -> None:
+    page = open_page("schedules", allow="400")
+    page.get_by_role("button", name="New schedule").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("nightly")
+    dialog.get_by_label("Workflow").select_option("flow/report")
+    dialog.get_by_label("When").fill("61 6 * * *")
+    dialog.get_by_label("city").fill("Narvik")
+    dialog.get_by_label("Time zone").fill("Europe/Oslo")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.get_by_role("alert")).to_be_visible()
+    dialog.get_by_role("button", name="every hour").click()
+    dialog.get_by_role("button", name="Save").click()
+    row = page.get_by_role("row", name=re.compile("nightly"))
+    expect(row).to_contain_text("0 * * * *")
+    expect(row).to_contain_text("in ")
+    row.get_by_role("button", name="Pause").click()
+    expect(row).to_contain_text("paused")
+    row.get_by_role("button", name="Resume").click()
+    row.get_by_role("button", name="Actions for nightly").click()
+    page.get_by_role("menuitem", name="Change…").click()
+    expect(page.get_by_role("dialog")).to_contain_text("city='Narvik'")
+    page.get_by_role("dialog").get_by_label("When").fill("30 5 * * 1")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    expect(row).to_contain_text("30 5 * * 1")
+    row.get_by_role("button", name="Actions for nightly").click()
+    page.get_by_role("menuitem", name="What came of it…").click()
+    expect(page.get_by_role("dialog")).to_contain_text("No instant has come yet.")
+    page.keyboard.press("Escape")
+    row.get_by_role("button", name="Actions for nightly").click()
+    page.get_by_role("menuitem", name="End it…").click()
+    page.get_by_role("dialog").get_by_role("button", name="End it").click()
+    expect(row).to_have_count(0)
+
+
+def test_limits_of_an_environment_are_set_and_given_back(open_page: OpenPage, stack: Stack) -> None:
+    page = open_page("environments")
+    page.get_by_role("button", name="Actions for default").click()
+    page.get_by_role("menuitem", name="Limits…").click()
+    dialog = page.get_by_role("dialog")
+    field = dialog.locator("label", has=page.get_by_text("run_steps", exact=True))
+    field.get_by_role("textbox").fill("90000")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_have_count(0)
+    (default,) = [
+        e for e in stack.client().request("GET", "/environments") if e["name"] == "default"
+    ]
+    path = f"/environments/{default['id']}/settings"
+
+    def run_steps() -> object:
+        settings = {s["name"]: s for s in stack.client().request("GET", path)}
+        return settings["run_steps"]["value"]
+
+    assert run_steps() == 90_000
+    stack.client().request("PATCH", path, body={"values": {"run_steps": None}})
+
+
+def test_a_named_slot_is_defined_and_removed(open_page: OpenPage) -> None:
+    page = open_page("queue")
+    page.get_by_role("button", name="Define one…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("warehouse")
+    dialog.get_by_label("Units at a time").fill("3")
+    dialog.get_by_role("button", name="Save").click()
+    row = page.get_by_role("row", name=re.compile("warehouse"))
+    expect(row).to_contain_text("0 of 3")
+    row.get_by_role("button", name="Change…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove the definition").click()
+    expect(row).to_have_count(0)

@@ -264,3 +264,17 @@ def test_assets_have_previews(open_page: OpenPage, done: str) -> None:
 def test_a_run_that_there_is_not_says_so(open_page: OpenPage) -> None:
     page = open_page("runs/Rzzzzzzz")
     expect(page.get_by_text("There is no run Rzzzzzzz here")).to_be_visible()
+
+
+def test_metrics_are_charts_with_their_last_values(open_page: OpenPage, stack: Stack) -> None:
+    run = stack.submit("flow/training", 0.5)
+    stack.outcome(run)
+    page = open_page(f"runs/{run}/metrics")
+    chart = page.locator(".chart", has=page.get_by_text("training"))
+    expect(chart.locator("path.line")).to_have_count(2)
+    expect(chart.locator(".legend")).to_contain_text("accuracy")
+    expect(chart.locator(".legend")).to_contain_text("0.95")
+    expect(chart.locator(".legend")).to_contain_text("right axis")
+    expect(page.locator(".progress-list")).to_contain_text("20/20")
+    chart.locator("svg").hover(position={"x": 60, "y": 80})
+    expect(chart.locator(".legend")).to_contain_text("at ")

@@ -96,3 +96,32 @@ def chatty(lines: int = 3000):
     for number in range(lines):
         print(f"line {number}")
     return lines
+
+
+@cf.task()
+def train(rate: float) -> None:
+    curve = cf.MetricGroup("training", units="epoch")
+    loss = cf.Metric("loss", group=curve, throttle=None)
+    share = cf.Metric(
+        "accuracy", group=curve, scale=cf.MetricScale("share", lower=0, upper=1), throttle=None
+    )
+    for epoch in cf.progress(range(20)):
+        loss.record(1 / (1 + epoch * rate), at=epoch)
+        share.record(1 - 1 / (1 + epoch), at=epoch)
+
+
+@cf.workflow()
+def training(rate: float = 0.5):
+    """Measures while it runs."""
+    return train(rate)
+
+
+@cf.task(slots="press")
+def pressed() -> int:
+    return 1
+
+
+@cf.workflow()
+def printing():
+    """Uses a named slot."""
+    return pressed()
