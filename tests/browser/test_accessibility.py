@@ -110,3 +110,15 @@ def test_a_phone_reads_a_failed_run(open_page: OpenPage, failed: str) -> None:
     expect(page.locator(".failure")).to_contain_text("division by zero")
     page.get_by_role("button", name="Close (Esc)").tap()
     expect(page.locator('[data-node="2"]')).to_be_visible()
+
+
+def test_a_phone_submits_a_run(open_page: OpenPage, stack: Stack) -> None:
+    page = open_page(
+        "workflows/flow/report", viewport={"width": 390, "height": 844}, has_touch=True
+    )
+    page.get_by_role("button", name="Run", exact=True).tap()
+    page.get_by_role("dialog").get_by_label("city").fill("Hamar")
+    page.get_by_role("dialog").get_by_role("button", name="Run in default").tap()
+    page.locator(".node").first.wait_for()
+    run = page.url.rpartition("/")[2].partition("?")[0]
+    assert stack.value(run)["city"] == "Hamar"

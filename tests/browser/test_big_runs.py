@@ -1,4 +1,4 @@
-"""Big runs stay quick: thousands of steps sent whole, a hundred thousand folded, a million lines."""
+"""Big runs stay quick: thousands of steps whole, a hundred thousand folded, a million lines."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ export function Dialog({ title, onClose, children, footer, onSubmit, wide }: Dia
   };
   return (
     <dialog
-      ref={ref} class={`dialog${wide ? " wide" : ""}`} aria-labelledby="dialog-title"
+      ref={ref} class={`dialog${wide ? " broad" : ""}`} aria-labelledby="dialog-title"
       onCancel={(event) => { event.preventDefault(); onClose(); }}
       onClick={(event) => { if (event.target === ref.current) onClose(); }}
       onKeyDown={(event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) submit(event); event.stopPropagation(); }}
