@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import sysconfig
 import textwrap
 import types
 from collections.abc import Iterator
@@ -20,13 +19,9 @@ _CONSTANTS = (int, float, complex, str, bytes, bool, type(None))
 #: Follow at most this many functions and classes.
 _LIMIT = 2000
 
-_INSTALLED = tuple(
-    str(Path(path).resolve()) + "/"
-    for path in {
-        sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")
-    }
-    if path
-)
+#: Where Python's own library is, and the names of folders that packages are installed in.
+_LIBRARY = str(Path(inspect.__file__).resolve().parent) + "/"
+_INSTALLED = {"site-packages", "dist-packages"}
 _OWN = str(Path(__file__).resolve().parent) + "/"
 
 
@@ -58,8 +53,8 @@ def is_project_file(file: str | None) -> bool:
     """Whether a module's file is the user's own, not installed and not ours."""
     if not file:
         return False
-    path = str(Path(file).resolve())
-    return not path.startswith((*_INSTALLED, _OWN))
+    path = Path(file).resolve()
+    return not str(path).startswith((_LIBRARY, _OWN)) and _INSTALLED.isdisjoint(path.parts)
 
 
 def _unwrapped(found: Any) -> Any:

@@ -97,6 +97,8 @@ class Exited(Record, tag="exited"):
     signal: int | None = None
     #: Most memory it had, in bytes.
     peak_memory: int | None = None
+    #: Its directories have been looked after.
+    is_tidy: bool = False
 
 
 News = Union[Loaded, Forked, Exited]

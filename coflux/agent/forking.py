@@ -23,7 +23,7 @@ _in_parent: list[_Hook] = []
 _in_child: list[_Hook] = []
 
 #: Modules of Python's library whose hooks only care for locks.
-_CAREFUL = ("threading", "logging", "concurrent.futures.thread")
+_CAREFUL = ("threading", "logging")
 
 
 @contextmanager

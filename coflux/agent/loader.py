@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
-import pkgutil
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -133,6 +132,9 @@ def _import_file(path: Path) -> ModuleType:
 
 def _modules_below(package: ModuleType) -> list[str]:
     """All modules of a package, except private ones."""
+    # Late: executors are forked with what is imported.
+    import pkgutil
+
     names: list[str] = []
     for info in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
         leaf = info.name.rpartition(".")[2]

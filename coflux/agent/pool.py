@@ -454,7 +454,8 @@ class Pool:
                 result: Result = self._crash(assignment, news)
                 self._report_end(assignment, msgspec.Raw(_encode(result)), gone=True)
         link.close()
-        self._remove_directories(link)
+        if not news.is_tidy:
+            self._remove_directories(link)
         del self._by_pid[news.pid]
         self._links.pop(link.ticket, None)
         self._unborn.discard(link.ticket)

@@ -8,7 +8,6 @@ what killed executors leave (`pool`).
 from __future__ import annotations
 
 import os
-import shutil
 
 
 def path_of(folder: str, ticket: int, count: int = 1) -> str:
@@ -35,6 +34,9 @@ class Workplace:
         old, new = self.directory, path_of(self._folder, self._ticket, self._count)
         if not _moved(old, new):
             os.mkdir(new)
+            # Late: executors are forked with what is imported, and this brings three compressors.
+            import shutil
+
             shutil.rmtree(old, ignore_errors=True)
         os.chdir(new)
         self.directory = new
@@ -56,11 +58,16 @@ class Spares:
         if not self._spares or not _moved(self._spares.pop(), path):
             os.mkdir(path)
 
-    def take_back(self, ticket: int) -> None:
-        """The executor has ended; its directory serves another, if it is as it was."""
+    def take_back(self, ticket: int) -> bool:
+        """The executor has ended; its directory serves another, if it is as it was.
+
+        Returns whether it is.
+        """
         spare = f"{self._folder}/spare.{ticket}"
-        if _moved(path_of(self._folder, ticket), spare):
+        is_moved = _moved(path_of(self._folder, ticket), spare)
+        if is_moved:
             self._spares.append(spare)
+        return is_moved
 
 
 def _moved(old: str, new: str) -> bool:

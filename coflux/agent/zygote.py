@@ -141,9 +141,8 @@ class Zygote:
         # Before its number is free again: whatever is left of its group ends with it.
         reaping.kill_group(pid)
         _, status, usage = os.wait4(pid, 0)
-        if status == 0 and self._spares is not None:
-            self._spares.take_back(ticket)
-        self._tell(reaping.exited(pid, status, usage))
+        is_tidy = status == 0 and self._spares is not None and self._spares.take_back(ticket)
+        self._tell(reaping.exited(pid, status, usage, is_tidy))
 
     def _tell(self, news: control.News) -> None:
         try:

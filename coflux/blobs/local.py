@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
@@ -120,6 +118,9 @@ class LocalBlobs:
 
     @contextmanager
     def _temporary(self) -> Iterator[tuple[FileIO, str]]:
+        # Late: executors are forked with what is imported, and this brings compressors and more.
+        import tempfile
+
         tmp = f"{self._folder}/tmp"
         try:
             descriptor, path = tempfile.mkstemp(dir=tmp)
@@ -155,6 +156,9 @@ def _early_sync(file: FileIO) -> Iterator[Callable[[], None]]:
 
     So the disk works while the rest is read and hashed, and the sync at the end finds little left.
     """
+    # Late, as above.
+    from concurrent.futures import Future, ThreadPoolExecutor
+
     with ThreadPoolExecutor(1, "coflux-sync") as pool:
         running: list[Future[None]] = []
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from io import FileIO
@@ -134,6 +133,9 @@ class Reader:
 
 def save(reader: Reader, path: Path) -> None:
     """Write a blob to a file through a temporary one beside it, so that it appears whole."""
+    # Late: executors are forked with what is imported, and this brings compressors and more.
+    import tempfile
+
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".coflux-")
     try:
         with FileIO(descriptor, "wb") as file:

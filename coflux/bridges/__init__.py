@@ -9,9 +9,12 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader
 
 #: Module of a library -> our module, whose `adapt` is given it.
 _BRIDGES = {"pdb": "coflux.bridges.pdb", "tqdm.std": "coflux.bridges.tqdm"}
@@ -31,7 +34,9 @@ def _adapt(module: ModuleType) -> None:
     importlib.import_module(_BRIDGES[module.__name__]).adapt(module)
 
 
-class _Finder(MetaPathFinder):
+# Not derived from `importlib.abc`: it brings compressors and more, and executors are forked with
+# what is imported.
+class _Finder:
     """Finds the modules that a bridge is for as usual, and has them adapted once they have run."""
 
     def find_spec(
@@ -42,11 +47,11 @@ class _Finder(MetaPathFinder):
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Adapting(spec.loader)
+            spec.loader = cast("Loader", _Adapting(spec.loader))
         return spec
 
 
-class _Adapting(Loader):
+class _Adapting:
     def __init__(self, usual: Loader) -> None:
         self._usual = usual
 
