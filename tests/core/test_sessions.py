@@ -156,6 +156,30 @@ class TestIncarnations:
         world.end(run, Returned(value(5)))
         assert world.status(run) == "value"
 
+    def test_a_stored_outcome_is_that_of_a_dead_process(self, world: World) -> None:
+        """SE-6: nobody is left to report the group dead, and the retry need not wait for it."""
+        session, run = started(world, retries=1, timeout_ms=1_000)
+        other = world.submit("wf")
+        world.start(other)
+        world.cancel(other)
+        world.disconnect(session)
+        held = ((run, True), (other, True))
+        world.connect(session, incarnation="second", held=held)
+        assert world.state.sessions[session].used == 1
+        world.times_out(run, gone=False)
+        assert world.executed == ["R1:1:2"]
+        assert world.state.sessions[session].used == 1
+
+    def test_it_is_known_for_a_dead_process_also_after_a_restart(self, world: World) -> None:
+        """SE-6, SE-10."""
+        session, run = started(world)
+        world.disconnect(session)
+        world.connect(session, incarnation="second", held=((run, True),))
+        world.restart()
+        world.connect(session, incarnation="second", held=((run, True),))
+        world.end(run, Returned(value(5)), gone=False)
+        assert world.state.sessions[session].held == {}
+
     def test_a_new_process_never_gets_what_the_old_may_have_started(self, world: World) -> None:
         """SE-2, SE-5: the acknowledgement may have been lost with the old one."""
         session = world.agent()

@@ -35,7 +35,7 @@ def test_t6_t7_t11_the_life_of_an_execution(world: World) -> None:
     """Exactly these changes and effects, one event after the other."""
     session = world.agent()
     run = world.submit("wf", 1)
-    assert world.changes[-1] == c.Assigned(run, session, world.now)
+    assert world.changes[-1] == c.Assigned(run, session, world.now, None, "first")
     assert world.effects[-1] == fx.Execute(session, run, "repo", "wf", "workflow", {"a": value(1)})
     world.start(run)
     assert world.changes == [c.Started(run, world.now)]

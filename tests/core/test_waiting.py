@@ -30,7 +30,7 @@ class TestWaiting:
         assert world.changes == [
             c.Depended(parent, (child,), world.now),
             c.Blocked(parent, world.now),
-            c.Assigned(child, session, world.now),
+            c.Assigned(child, session, world.now, None, "first"),
         ]
         assert world.status(parent) == "waiting"
 

@@ -193,12 +193,7 @@ def the_old_process_may_live() -> Any:
 
 def a_new_process_gets_the_old_assignments() -> Any:
     """SE-2, SE-5."""
-
-    def miss(turn: Any, session: Any, execution: Execution, is_other_process: bool) -> None:
-        old(turn, session, execution, False)
-
-    old = sessions._miss
-    return _replaced(sessions, "_miss", miss)
+    return _replaced(results, "is_orphan", lambda turn, execution: False)
 
 
 def links_do_not_break() -> Any:

@@ -322,12 +322,16 @@ class CacheChecked(Change, tag="cache"):
 
 
 class Assigned(Change, tag="assigned"):
-    """An execution was given to a session, to run what that hosts (`code`: its identity)."""
+    """An execution was given to a session, to run what that hosts (`code`: its identity).
+
+    `incarnation`: the agent process that the session was then; its executors end with it.
+    """
 
     execution: str
     session: str
     at: int
     code: str | None = None
+    incarnation: str | None = None
 
 
 class Started(Change, tag="started"):

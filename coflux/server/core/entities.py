@@ -345,7 +345,7 @@ class Execution:
         "checkpoint_keys",
         "children", "code", "created_at", "dependencies", "due_at", "ended_at", "environment",
         "expired", "fresh", "gate", "gate_cancel", "gate_first", "groups", "has_checkpoint", "id",
-        "link_successor",
+        "incarnation", "link_successor",
         "onward", "order", "origin", "pinned", "predecessor", "process", "reason", "requests",
         "required_code", "result", "retries_used", "reuse", "started_at", "status", "step",
         "successor", "suspensions", "waits",
@@ -376,6 +376,8 @@ class Execution:
         self.code: str | None = None
         self.assigned_to: str | None = None
         self.assigned_at: int | None = None
+        #: The agent process it was given to.
+        self.incarnation: str | None = None
         self.started_at: int | None = None
         self.ended_at: int | None = None
         self.result: Result | None = None

@@ -19,9 +19,11 @@ def reported(turn: Turn, event: OutcomeReported) -> None:
     execution = turn.state.executions.get(event.execution)
     if execution is None or execution.assigned_to != event.session:
         return
+    # What a dead agent has left on its disk is the outcome of a dead process (SE-2, SE-6).
+    is_gone = event.gone or results.is_orphan(turn, execution)
     if execution.result is None:
-        _conclude(turn, execution, event.result, "gone" if event.gone else "stopping")
-    elif event.gone:
+        _conclude(turn, execution, event.result, "gone" if is_gone else "stopping")
+    elif is_gone:
         results.process_died(turn, ProcessDied(event.session, event.execution))
 
 

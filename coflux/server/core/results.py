@@ -115,6 +115,14 @@ def relink(turn: Turn, execution: Execution) -> Execution:
     return following
 
 
+def is_orphan(turn: Turn, execution: Execution) -> bool:
+    """Whether the agent process that it was given to has been followed by another (SE-6)."""
+    session = turn.state.sessions.get(execution.assigned_to or "")
+    if session is None or execution.incarnation is None:
+        return False
+    return execution.incarnation != session.incarnation
+
+
 def process_died(turn: Turn, event: ProcessDied) -> None:
     """A process group that was being stopped is dead (ST-5)."""
     execution = turn.state.executions.get(event.execution)

@@ -288,7 +288,7 @@ def _give(turn: Turn, execution: Execution, session: Session) -> None:
     submission = execution.step.submission
     hosted = session.hosted((submission.repository, submission.target))
     code = hosted.code if hosted is not None else None
-    turn.record(Assigned(execution.id, session.id, turn.now, code))
+    turn.record(Assigned(execution.id, session.id, turn.now, code, session.incarnation))
     limit = turn.state.setting(execution.environment, "start_ms")
     first = min(turn.limits.acknowledge_ms, limit)
     turn.agenda.at(turn.now + first, "attempt", execution.id)

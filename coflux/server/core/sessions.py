@@ -67,7 +67,6 @@ def connected(turn: Turn, event: SessionConnected) -> None:
         return
     if session.connection is not None:
         turn.send(Close(session.id, session.connection, "another connection took the session"))
-    is_other_process = session.incarnation not in (None, event.incarnation)
     is_new_process = session.incarnation != event.incarnation
     if is_new_process:
         turn.record(IncarnationSet(session.id, event.incarnation, turn.now))
@@ -86,7 +85,7 @@ def connected(turn: Turn, event: SessionConnected) -> None:
         if execution.id in held:
             _compare(turn, execution, held[execution.id])
         else:
-            _miss(turn, session, execution, is_other_process)
+            _miss(turn, session, execution)
 
 
 def disconnected(turn: Turn, event: SessionDisconnected) -> None:
@@ -191,20 +190,23 @@ def _compare(turn: Turn, execution: Execution, is_running: bool) -> None:
     session = execution.assigned_to or ""
     acknowledged(turn, AssignmentAcknowledged(session, execution.id))
     if execution.result is not None:
-        return  # not in the welcome, so the agent stops it
+        # It is not in the welcome, so the agent stops it; or only its outcome is left (SE-2).
+        if results.is_orphan(turn, execution):
+            results.process_died(turn, ProcessDied(session, execution.id))
+        return
     if is_running:
         started(turn, ExecutionStarted(session, execution.id))
     # Its deadlines stood still while the agent was away.
     turn.agenda.at(turn.now, "attempt", execution.id)
 
 
-def _miss(turn: Turn, session: Session, execution: Execution, is_other_process: bool) -> None:
+def _miss(turn: Turn, session: Session, execution: Execution) -> None:
     """The agent does not have an execution that the server takes it to have."""
     if execution.result is not None:
         results.process_died(turn, ProcessDied(session.id, execution.id))
     elif execution.id not in session.unacknowledged:
         results.fail(turn, execution, Abandoned("the agent does not have it any more"))  # T16
-    elif is_other_process:
+    elif results.is_orphan(turn, execution):
         # The one before may have started it and not lived to say so (SE-2).
         results.fail(turn, execution, Abandoned("the agent was started anew"))
     else:

@@ -559,6 +559,7 @@ class State:
         execution.status = next_status(execution.status, Trigger.ASSIGNED)
         execution.process = Process.ALIVE
         execution.assigned_to, execution.assigned_at = x.session, x.at
+        execution.incarnation = x.incarnation
         self._note_code(execution, x.code)
         session = self.sessions.get(x.session)
         if session is not None:
