@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import random
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from coflux.server.core import changes as c
 from coflux.server.project.calls import Call, Project
 from coflux.server.project.folding import SIBLINGS, Folding, Node
 from coflux.server.project.graph_feed import GraphFeed, StepFeed, Wanted, list_page
+from coflux.server.project.keeping import Keeping
 from coflux.server.project.orchestrator import Orchestrator
 
 RUN = "Rbcdfgh"
@@ -325,3 +327,15 @@ def test_a_small_run_is_not_kept(project: Project) -> None:
     finish(project)
     opened(project)
     assert not GraphFeed(call_of(project), {"run": RUN}).take_kept()
+
+
+def test_a_big_run_that_finishes_is_kept_before_anybody_asks(project: Project) -> None:
+    async def finished() -> None:
+        keeping = Keeping(project, whole=40)
+        for listener in project.orchestrator.listeners:
+            listener([c.RunFinished(RUN, "succeeded", 99)])
+        await asyncio.gather(*keeping.tasks)
+
+    finish(project)
+    asyncio.run(finished())
+    assert GraphFeed(call_of(project), {"run": RUN}).take_kept()

@@ -28,6 +28,7 @@ from coflux.server.core.changes import Change
 from coflux.server.launchers.available import launchers
 from coflux.server.project.api import UnknownHandler, rules
 from coflux.server.project.calls import Project
+from coflux.server.project.keeping import Keeping
 from coflux.server.project.orchestrator import Orchestrator
 from coflux.server.project.pools import Pools
 from coflux.server.project.settings import limits_from
@@ -64,6 +65,7 @@ async def _serve(name: str, directory: Path, socket_path: str) -> None:
     pools = project.pools = Pools(
         name, directory, orchestrator, launchers(os.environ, directory / "launches"), os.environ
     )
+    keeping = Keeping(project)
     application = Application(
         rules(project),
         default_handler_class=UnknownHandler,
@@ -86,6 +88,7 @@ async def _serve(name: str, directory: Path, socket_path: str) -> None:
     await _until_told_to_stop()
     server.stop()
     await server.close_all_connections()
+    keeping.close()
     timetable.close()
     await pools.close()
     orchestrator.close()
