@@ -102,7 +102,7 @@ def text(view: RunView) -> str:
     for step in view.steps[:_LISTED]:
         status = step.latest.status if step.latest else "queued"
         name = step.target.rpartition("/")[2]
-        lines.append(f"  {picture.sign_of(status)} {_short(step)} {name} {status}".rstrip())
+        lines.append(f"  {picture.sign_of(status)} {_short(step)} {name} {picture.word(status)}")
         lines += [f"      {line}" for line in _failure(step).splitlines()]
     return "\n".join([*lines, *_more(view)])
 
@@ -149,7 +149,7 @@ def _row(step: Step) -> str:
     cells = (
         html.escape(_short(step)),
         f"{html.escape(step.target.rpartition('/')[2])}({html.escape(arguments)})",
-        f"<span style='color:{colour}'>{picture.sign_of(status)} {html.escape(status)}</span>",
+        f"<span style='color:{colour}'>{picture.sign_of(status)} {picture.word(status)}</span>",
         html.escape(picture.duration_of(step)),
     )
     return "<tr>" + "".join(f"<td style='text-align:left'>{c}</td>" for c in cells) + "</tr>"

@@ -43,6 +43,11 @@ def sign_of(status: str) -> str:
     return _SIGNS[state_of(status)]
 
 
+def word(status: str) -> str:
+    """A status as people say it."""
+    return "done" if status == "value" else status
+
+
 def duration_of(step: Step) -> str:
     """How long the step's latest attempt ran, for people; empty where that is not known."""
     latest = step.latest
@@ -135,19 +140,18 @@ def _box(steps: list[Step]) -> _Box:
     statuses = [step.latest.status if step.latest else "queued" for step in steps]
     name = steps[0].target.rpartition("/")[2]
     if len(steps) == 1:
-        note = " ".join(part for part in (statuses[0], duration_of(steps[0])) if part)
+        note = " ".join(part for part in (word(statuses[0]), duration_of(steps[0])) if part)
         if len(steps[0].executions) > 1:
             note += f" · attempt {len(steps[0].executions)}"
-        return _Box(name, statuses, "done " + note[6:] if note.startswith("value ") else note)
+        return _Box(name, statuses, note)
     return _Box(f"{name} × {len(steps)}", statuses, _counts(statuses))
 
 
 def _counts(statuses: list[str]) -> str:
     found: dict[str, int] = {}
     for status in statuses:
-        word = "done" if status == "value" else status
-        found[word] = found.get(word, 0) + 1
-    return ", ".join(f"{count} {word}" for word, count in found.items())
+        found[word(status)] = found.get(word(status), 0) + 1
+    return ", ".join(f"{count} {name}" for name, count in found.items())
 
 
 def _place(boxes: list[_Box], depth: int, y: float) -> float:
