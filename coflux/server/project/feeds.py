@@ -6,6 +6,7 @@ here: sockets, subscriptions.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,6 +19,8 @@ from coflux.server.project.graph_feed import GraphFeed, StepFeed
 from coflux.server.project.pool_operations import show_pool
 from coflux.server.views import lists, runs
 
+#: Executions of the topic `waiting`: finding the reasons of ten thousand would hold up the loop.
+WAITING = 500
 Document = dict[str, Any]
 Operation = list[Any]
 
@@ -144,8 +147,19 @@ def _agents(call: Call) -> Document:
 
 def _queue(call: Call) -> Document:
     wanted = [e.id for e in call.chosen()]
-    shown = lists.show_queue(call.orchestrator.machine, wanted, call.orchestrator.now())
+    machine = call.orchestrator.machine
+    shown = lists.show_queue(machine, lists.queued(machine, wanted), call.orchestrator.now())
     return {entry["execution"]: entry for entry in shown}
+
+
+def _waiting(call: Call) -> Document:
+    """The queue as a page shows it: of a long one the beginning, and how many there are."""
+    machine = call.orchestrator.machine
+    every = lists.queued(machine, [e.id for e in call.chosen()])
+    first = list(itertools.islice(every, WAITING))
+    shown = lists.show_queue(machine, first, call.orchestrator.now())
+    total = len(first) + sum(1 for _ in every)
+    return {"entries": {entry["execution"]: entry for entry in shown}, "total": total}
 
 
 def _schedules(call: Call) -> Document:
@@ -179,6 +193,7 @@ _DOCUMENTS: dict[str, Callable[[Call], Document]] = {
     "environments": _environments,
     "agents": _agents,
     "queue": _queue,
+    "waiting": _waiting,
     "manifests": _manifests,
     "schedules": _schedules,
     "runs": _runs,
@@ -187,10 +202,12 @@ _DOCUMENTS: dict[str, Callable[[Call], Document]] = {
 
 _SESSIONS = (c.SessionOpened, c.SessionEnded, c.Connected, c.Announced, c.Drained)
 _PROGRESS = (c.Assigned, c.Started, c.Blocked, c.Unblocked, c.ResultRecorded)
+_QUEUE = (*_SESSIONS, *_PROGRESS, c.StepCreated, c.ExecutionCreated, c.EnvironmentSet)
 _TOUCHING: dict[str, tuple[type[c.Change], ...]] = {
     "environments": (c.EnvironmentSet,),
     "agents": (*_SESSIONS, *_PROGRESS),
-    "queue": (*_SESSIONS, *_PROGRESS, c.StepCreated, c.ExecutionCreated, c.EnvironmentSet),
+    "queue": _QUEUE,
+    "waiting": _QUEUE,
     "manifests": (c.ManifestSet,),
     "pools": (
         *_SESSIONS,

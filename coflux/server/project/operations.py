@@ -293,8 +293,9 @@ async def list_agents(call: Call) -> Any:
 
 
 async def list_queue(call: Call) -> Any:
-    wanted = [environment.id for environment in call.chosen()]
-    return lists.show_queue(call.orchestrator.machine, wanted, call.orchestrator.now())
+    machine = call.orchestrator.machine
+    every = lists.queued(machine, [environment.id for environment in call.chosen()])
+    return lists.show_queue(machine, every, call.orchestrator.now())
 
 
 async def list_assets(call: Call) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -14,8 +14,8 @@ from coflux.server.core.entities import Environment, Execution, Session
 from coflux.server.core.machine import Machine
 from coflux.server.core.reasons import reason
 from coflux.server.core.state import State
+from coflux.server.core.statuses import Status
 from coflux.server.views.results import show_value
-from coflux.server.views.runs import status_of
 
 _LABEL = re.compile(r"\{(\w+)\}")
 
@@ -69,9 +69,19 @@ def show_reason(machine: Machine, execution: Execution, now: int) -> dict[str, A
     return {"code": found.code, "text": found.text, "data": found.data}
 
 
-def show_queue(machine: Machine, environments: Iterable[str], now: int) -> list[dict[str, Any]]:
-    """Queued executions, each with its reason."""
+def queued(machine: Machine, environments: Iterable[str]) -> Iterator[Execution]:
+    """Queued executions of some environments."""
     wanted = dict.fromkeys(environments)
+    return (
+        execution
+        for run in machine.state.runs.values()
+        for execution in run.unfinished.values()
+        if execution.status is Status.QUEUED and execution.environment in wanted
+    )
+
+
+def show_queue(machine: Machine, executions: Iterable[Execution], now: int) -> list[dict[str, Any]]:
+    """Queued executions, each with its reason."""
     return [
         {
             "execution": execution.id,
@@ -83,9 +93,7 @@ def show_queue(machine: Machine, environments: Iterable[str], now: int) -> list[
             "requires": scheduling.effective_requires(execution),
             "reason": show_reason(machine, execution, now),
         }
-        for run in machine.state.runs.values()
-        for execution in run.unfinished.values()
-        if status_of(execution) == "queued" and execution.environment in wanted
+        for execution in executions
     ]
 
 

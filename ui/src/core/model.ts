@@ -212,6 +212,12 @@ export interface Queued {
   reason: Reason;
 }
 
+/** The beginning of the queue, and how long it is. */
+export interface Waiting {
+  entries: Record<string, Queued>;
+  total: number;
+}
+
 export interface LogLine {
   /** Place in the order of arrival. */
   id: number;

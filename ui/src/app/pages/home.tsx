@@ -1,6 +1,6 @@
 // What is going on: running now, what failed lately, what waits, who works. On an empty server: how to begin.
 import { count, plural, shortTarget } from "../../core/format";
-import type { Agent, Manifests, Queued, RunSummary } from "../../core/model";
+import type { Agent, Manifests, Queued, RunSummary, Waiting } from "../../core/model";
 import { isFailed, isLive } from "../../core/states";
 import { useNow, useTopic } from "../../data/hooks";
 import { useSurroundings } from "../../view/context";
@@ -17,14 +17,15 @@ export function HomePage() {
   const args = { environment: environment ?? undefined };
   const runs = useTopic<Record<string, RunSummary>>("runs", args);
   const agents = useTopic<Record<string, Agent>>("agents", args);
-  const queue = useTopic<Record<string, Queued>>("queue", args);
+  const queue = useTopic<Waiting>("waiting", args);
   const manifests = useTopic<Manifests>("manifests", { environment: environment ?? "default" });
   const now = useNow(false);
   if (runs.state === "failed") return <Problem title="Runs could not be loaded" error={runs} />;
   if (runs.state === "loading") return <Loading />;
   const all = Object.values(runs.data).sort((a, b) => b.created_at - a.created_at);
   const connected = agents.state === "ready" ? Object.values(agents.data).filter((a) => a.connected) : [];
-  const queued = queue.state === "ready" ? Object.values(queue.data) : [];
+  const queued = queue.state === "ready" ? Object.values(queue.data.entries) : [];
+  const waiting = queue.state === "ready" ? queue.data.total : 0;
   const targets = manifests.state === "ready" ? Object.entries(manifests.data).flatMap(([repository, m]) => m.targets.map((t) => `${repository}/${t.name}`)) : [];
   const running = all.filter((run) => isLive(run.status));
   const failed = all.filter((run) => isFailed(run.status) && now - run.created_at < DAY);
@@ -38,7 +39,7 @@ export function HomePage() {
         <div class="tiles">
           <Tile to={{ page: "runs", status: "live" }} label="running now" value={running.length} status="running" />
           <Tile to={{ page: "runs", status: "failed" }} label="failed in 24 h" value={failed.length} status="failed" isQuiet={!failed.length} />
-          <Tile to={{ page: "queue" }} label="queued" value={queued.length} status="queued" isQuiet={!queued.length} />
+          <Tile to={{ page: "queue" }} label="queued" value={waiting} status="queued" isQuiet={!waiting} />
           <Tile to={{ page: "agents" }} label={`${plural(connected.length, "agent")}, slots in use`} value={`${busy}/${slots}`} status="active" isQuiet={!connected.length} />
         </div>
       )}

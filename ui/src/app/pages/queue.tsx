@@ -1,6 +1,6 @@
 // What waits, grouped by why.
 import { count, shortTarget } from "../../core/format";
-import { runOf, stepNumber, type Agent, type Queued } from "../../core/model";
+import { runOf, stepNumber, type Agent, type Queued, type Waiting } from "../../core/model";
 import { useTopic, useTransport } from "../../data/hooks";
 import { useSurroundings } from "../../view/context";
 import { Link } from "../../view/link";
@@ -27,11 +27,12 @@ export function QueuePage() {
   const { environment } = useSurroundings();
   const transport = useTransport();
   const args = { environment: environment ?? undefined };
-  const live = useTopic<Record<string, Queued>>("queue", args);
+  const live = useTopic<Waiting>("waiting", args);
   const agents = useTopic<Record<string, Agent>>("agents", args);
-  if (live.state === "failed") return <Problem title="The queue could not be loaded" error={live} retry={() => transport.retry("queue", args)} />;
+  if (live.state === "failed") return <Problem title="The queue could not be loaded" error={live} retry={() => transport.retry("waiting", args)} />;
   if (live.state === "loading") return <Loading />;
-  const all = Object.values(live.data);
+  const all = Object.values(live.data.entries);
+  const total = live.data.total;
   const groups = new Map<string, Queued[]>();
   for (const entry of all) groups.set(entry.reason.code, [...(groups.get(entry.reason.code) ?? []), entry]);
   const order = Object.keys(REASONS);
@@ -39,7 +40,8 @@ export function QueuePage() {
   const matching = (target: string): number => connected.filter((agent) => agent.targets.includes(target)).length;
   return (
     <div class="page">
-      <h1>Queue {all.length > 0 && <span class="dim num">{count(all.length)}</span>}</h1>
+      <h1>Queue {total > 0 && <span class="dim num">{count(total)}</span>}</h1>
+      {total > all.length && <p class="note">The first {count(all.length)} are shown; <code>coflux queue</code> lists all.</p>}
       {!all.length && <Empty title="Nothing waits"><p>Executions that cannot start yet show up here, each with the reason.</p></Empty>}
       {[...groups].sort(([a], [b]) => order.indexOf(a) - order.indexOf(b)).map(([code, entries]) => {
         const [title, advice] = REASONS[code] ?? [code, ""];
