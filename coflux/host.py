@@ -7,7 +7,7 @@ not belong here: sockets, processes, and what the functions for users look like 
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -133,6 +133,7 @@ suspense_block: ContextVar[int | None] = ContextVar("coflux_suspense", default=N
 group_block: ContextVar[Group | None] = ContextVar("coflux_group", default=None)
 
 _host: Host | None = None
+_provider: Callable[[], Host | None] | None = None
 
 
 def enter(host: Host | None) -> None:
@@ -141,16 +142,23 @@ def enter(host: Host | None) -> None:
     _host = host
 
 
+def provide(provider: Callable[[], Host | None] | None) -> None:
+    """Let `provider` say which host serves whoever asks, where a process has more than one."""
+    global _provider
+    _provider = provider
+
+
 def current() -> Host | None:
     """The host of the execution that runs in this process, if any."""
-    return _host
+    return _host if _provider is None else _provider()
 
 
 def require(what: str) -> Host:
     """The host; raises `NotInExecution`, naming `what` was asked for."""
-    if _host is None:
+    host = current()
+    if host is None:
         raise NotInExecution(f"{what} can only be used inside an execution")
-    return _host
+    return host
 
 
 def client() -> Client | None:

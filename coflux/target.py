@@ -11,6 +11,7 @@ import functools
 import importlib
 import inspect
 import sys
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
@@ -29,6 +30,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _DOC_LIMIT = 5000
+
+#: All targets of this process, in the order of their declaration.
+_declared: list[weakref.ref[Target[Any, Any]]] = []
 
 
 class Target(Generic[P, T]):
@@ -56,6 +60,7 @@ class Target(Generic[P, T]):
         schedules: tuple[Schedule, ...] = (),
     ) -> None:
         functools.update_wrapper(self, function)
+        _declared.append(weakref.ref(self))
         self._repository = repository
         self.name = name
         self.type: TargetType = type
@@ -393,3 +398,10 @@ def _revived(
     )
     target._code = code
     return target
+
+
+def declared() -> list[Target[Any, Any]]:
+    """The targets that were declared in this process and are still there, oldest first."""
+    found = [(reference, reference()) for reference in _declared]
+    _declared[:] = [reference for reference, target in found if target is not None]
+    return [target for _, target in found if target is not None]
