@@ -46,6 +46,12 @@ E = TypeVar("E")
 TARGETS = ("wf", "wf2", "sensor", "t", "u", "v", "w")
 
 
+def _run_of(change: Any) -> str:
+    run = getattr(change, "run", None)
+    id = getattr(change, "execution", None) or getattr(change, "parent", None) or ""
+    return str(run if run is not None else id.partition(":")[0])
+
+
 class Counting:
     """Ids in order, and the middle of every range unless told otherwise."""
 
@@ -169,6 +175,12 @@ class World:
         """Let go of a family; from here on the journal tells more than the memory."""
         self.is_replayed = False
         self.machine.evict(root)
+
+    def family(self, run: str) -> list[c.Change]:
+        """The durable changes of a run and its family, as the store gives them."""
+        roots = {x.run: x.root or x.run for x in self.journal if isinstance(x, c.RunCreated)}
+        root = roots.get(run)
+        return [x for x in self.journal if root is not None and roots.get(_run_of(x)) == root]
 
     def restart(self) -> None:
         """Kill the process and start it from what is durable (SE-10)."""

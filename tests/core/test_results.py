@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from coflux.model import Result, Returned
+from coflux.server.core import effects as fx
+from coflux.server.core import events as e
 from tests.core.given import World, failure, value
 
 
@@ -180,10 +182,9 @@ class TestMemory:
         world.returns("R2:1:1")
         world.returns(run)
         assert world.machine.is_evictable("R1")
-        family = [x for x in world.journal if "R1" in str(x) or "R2" in str(x)]
         world.evict("R1")
         assert world.state.executions == {}
-        world.state.load(family)
+        assert world.machine.fetch(e.OutcomeAwaited(world.caller(), run), world.family) == ["R1"]
         assert world.status("R2:1:1") == "value"
 
     def test_what_a_link_leads_to_is_kept(self, world: World) -> None:
@@ -203,14 +204,31 @@ class TestMemory:
         leader = world.submit("wf", 1, cache=True)
         world.start(leader)
         world.returns(leader)
-        family = list(world.journal)
         world.evict("R1")
         follower = world.submit("wf", 1, cache=True)
         assert world.status(follower) == "cached"
-        world.state.load([x for x in family if getattr(x, "run", None) == "R1" or str(
-            getattr(x, "execution", "")).startswith("R1")])  # fmt: skip
+        world.machine.fetch(e.OutcomeAwaited(world.caller(), leader), world.family)
         world.evict("R2")
         assert world.state.runs["R1"].pins == 0
+
+    def test_what_links_lead_to_is_read_along(self, world: World) -> None:
+        """DM-1: or a failure would be taken for a value."""
+        world.agent()
+        leader = world.submit("wf", 1, cache=True)
+        world.start(leader)
+        follower = world.submit("wf", 1, cache=True)
+        other = world.submit("wf", 1, cache=True)
+        world.fails(leader)
+        for root in ("R3", "R2", "R1"):
+            assert world.machine.is_evictable(root)
+            world.evict(root)
+        event = e.ResultSet(world.caller(), follower, Returned(value(1)), "by hand")
+        assert world.machine.fetch(event, world.family) == ["R2", "R1"]
+        assert world.run_status(follower) == "failed"
+        assert not world.machine.is_evictable("R1")
+        world.handle(event)
+        assert world.sent(fx.Refuse) == []
+        assert other not in world.state.executions
 
     def test_what_is_still_being_stopped_is_kept(self, world: World) -> None:
         """ST-5: or its slot would never be given back."""

@@ -215,11 +215,8 @@ class Server:
 
     def _handle(self, event: e.Event) -> Outcome:
         assert self.machine is not None
-        for run in self.machine.missing(event):
-            facts = self.disk.family(run)
-            if facts:
-                self.machine.state.load(facts)
-                self._finished[self.machine.state.runs[run].root] = None
+        for root in self.machine.fetch(event, self.disk.family):
+            self._finished[root] = None
         outcome = self.machine.handle(event, self.clock.now)
         self.on_turn(self.machine, outcome)
         return outcome

@@ -110,10 +110,23 @@ class Machine:
                         # Before the first is settled: the run is not finished before the last.
                         self.agenda.follow(execution)
 
-    def missing(self, event: e.Event) -> list[str]:
-        """Runs that an event names and that are not in memory; the shell loads them first."""
-        named = {run_of(id) for id in _named(event)}
-        return [run for run in named if run and run not in self.state.runs]
+    def fetch(self, event: e.Event, family: Callable[[str], list[Change]]) -> list[str]:
+        """Read what an event names, and what links in that lead to, from the store.
+
+        `family` gives the changes of a run and of its family. Returns the roots that were read.
+        """
+        state, read = self.state, []
+        todo = [*dict.fromkeys(run_of(id) for id in _named(event)), *state.absent]
+        for run in todo:  # grows while it is gone through
+            if not run or run in state.runs:
+                continue
+            facts = family(run)
+            if facts:
+                state.load(facts)
+                read.append(state.runs[run].root)
+            todo += [absent for absent in state.absent if absent not in todo]
+        state.absent.clear()
+        return read
 
     def missing_assets(self, event: e.Event) -> list[str]:
         """Ids and digests of assets that an event names and that are not in memory."""

@@ -80,6 +80,9 @@ class State:
         self.launched: dict[str, LaunchRecord] = {}
         self.assets: dict[str, AssetRecord] = {}
         self.asset_ids: dict[str, str] = {}
+        #: Runs that links lead to and that have not been read from the store, with the links.
+        self.absent: dict[str, list[Execution]] = {}
+        self._is_loading = False
         #: Memoised steps by the unresolved executions that their arguments lead to.
         self.memo_ends: dict[str, dict[str, Step]] = {}
         self.order = 0
@@ -228,9 +231,18 @@ class State:
         _APPLY[type(change)](self, change)
 
     def load(self, facts: Iterable[c.Change]) -> None:
-        """Take in facts read from the store."""
+        """Take in facts read from the store.
+
+        What links in them lead to and is not in memory is noted in `absent`.
+        """
+        self._is_loading = True
         for fact in facts:
             self.apply(fact)
+        self._is_loading = False
+        for run in [run for run in self.absent if run in self.runs]:
+            for execution in self.absent.pop(run):
+                if self.executions.get(execution.id) is execution and execution.pinned is None:
+                    self._pin(execution)
 
     def evict(self, root: str) -> None:
         """Forget the runs of a family; the store still has them. Changes no outcome."""
@@ -249,6 +261,10 @@ class State:
         if run is not None and run.root != execution.run.root:
             execution.pinned = run.root
             self.runs[run.root].pins += 1
+        elif run is None and target is not None and self._is_loading:
+            entry = self.entries.get(target)
+            if entry is None or entry.value_at is None:  # else it is known to be a value
+                self.absent.setdefault(run_of(target), []).append(execution)
 
     def _unpin(self, execution: Execution) -> None:
         family = self.runs.get(execution.pinned or "")

@@ -333,13 +333,8 @@ class Orchestrator:
 
     def _fetch(self, event: Event) -> None:
         """Bring what the event names and what is only in the store into memory."""
-        for run in self.machine.missing(event):
-            if run in self.machine.state.runs:  # came with another of its family
-                continue
-            facts = self.store.reader.family(run)
-            if facts:
-                self.machine.state.load(facts)
-                self._finished[self.machine.state.runs[run].root] = None
+        for root in self.machine.fetch(event, self.store.reader.family):
+            self._finished[root] = None
         for key in self.machine.missing_assets(event):
             reader = self.store.reader
             asset = reader.asset(id=key) if key.startswith("A") else reader.asset(digest=key)
