@@ -62,6 +62,12 @@ export interface RunHeader {
   created_at: number;
   created_by: string;
   idempotency_key?: string | null;
+  /** Targets of which the run has run several versions. */
+  mixed_code?: string[];
+  schedule?: string | null;
+  scheduled_at?: number | null;
+  /** A cap that the run has reached, and its value. */
+  held?: { setting: string; value: number } | null;
 }
 
 export interface RunDocument extends RunHeader {
@@ -118,7 +124,9 @@ export interface AttemptShown {
   resolved: { execution: string; status: string } | null;
   successor: string | null;
   predecessor: string | null;
+  suspensions?: number;
   code: string | null;
+  older_code?: boolean;
   cache: { outcome: string; execution: string | null; detail: string; namespace: string; key: string | null } | null;
   children: { execution: string; group: number | null }[];
   groups: Record<string, string | null>;

@@ -282,6 +282,7 @@ function About({ shown, step, model }: { shown: AttemptShown; step: StepShown; m
         <Fact name="environment">{shown.environment}</Fact>
         {step.group && <Fact name="group">{step.group.name ?? step.group.number}</Fact>}
         {shown.code && <Fact name="code"><Copyable text={shown.code} what="code identity"><code>{shown.code.slice(0, 12)}</code></Copyable><OtherCode shown={shown} step={step} /></Fact>}
+        {Boolean(shown.suspensions) && <Fact name="suspensions">{shown.suspensions} so far</Fact>}
         {shown.session && <Fact name="agent"><code>{shown.session}</code></Fact>}
         {(shown.process === "stopping" || (shown.process === "alive" && !isUnfinished(shown.status))) && <Fact name="process">{shown.process}</Fact>}
         {options.map(([name, value]) => <Fact key={name} name={name.replace(/_ms$/, "").replace(/_/g, " ")}>{option(name, value)}</Fact>)}
@@ -294,6 +295,7 @@ function About({ shown, step, model }: { shown: AttemptShown; step: StepShown; m
 /** Said where attempts of the step ran different code. */
 function OtherCode({ shown, step }: { shown: AttemptShown; step: StepShown }) {
   const latest = Object.values(step.executions).filter((a) => a.code).at(-1);
+  if (shown.older_code) return <span class="note"> older than what is hosted now</span>;
   return latest?.code && latest.code !== shown.code ? <span class="note"> older than that of attempt {attemptNumber(latest.execution)}</span> : null;
 }
 

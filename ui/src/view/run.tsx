@@ -11,7 +11,7 @@ import { Assets } from "./assets";
 import { useSurroundings } from "./context";
 import { CancelDialog } from "./dialogs";
 import { Graph } from "./graph";
-import { StateIcon, Status } from "./icon";
+import { Icon, StateIcon, Status } from "./icon";
 import { Link } from "./link";
 import { Logs } from "./logs";
 import { Metrics } from "./metrics";
@@ -86,6 +86,10 @@ function Loaded({ model, place, extra }: RunViewProps & { model: Model }) {
   return (
     <div class="run" onKeyDown={(event) => { if (event.key === "Escape" && selected !== null && !(event.target as HTMLElement).closest("input, textarea, dialog")) clear(); }}>
       <RunHeader model={model} place={place} extra={extra} />
+      {model.header.held && (
+        <p class="run-note"><Icon name="warning" /> <span>The run is held: it has reached {model.header.held.setting.replace(/_/g, " ")} = {count(model.header.held.value)}. Raise that limit of {model.header.environment}, or cancel the run.</span></p>
+      )}
+      {model.header.mixed_code && model.header.mixed_code.length > 0 && <p class="run-note"><Icon name="warning" /> <span>Several versions of the code of {model.header.mixed_code.map(shortTarget).join(", ")} have run in this run.</span></p>}
       <div class="tabs">
         <div class="tab-row" role="tablist" aria-label="Views of the run">
         {Object.entries(TABS).map(([view, label]) => (
@@ -150,6 +154,7 @@ function RunHeader({ model, place, extra }: RunViewProps & { model: Model }) {
         <span>in <strong>{header.environment}</strong></span>
         {environment && environment !== header.environment && <span class="chip" title="Attempts of this environment and its bases are shown">seen from {environment}</span>}
         <span class="wide">started <Time at={header.created_at} />{header.created_by && ` by ${header.created_by}`}</span>
+        {header.schedule && <span>by <Link to={{ page: "schedules" }}>schedule</Link>{header.scheduled_at && <> for <Time at={header.scheduled_at} as="moment" /></>}</span>}
         {header.parent && <span>from <Link to={{ page: "run", run: header.parent.split(":")[0]!, view: "graph", step: Number(header.parent.split(":")[1]) }}>{header.parent}</Link></span>}
       </div>
       <div class="run-actions">
