@@ -15,6 +15,8 @@ import websocket
 from kernel import Kernel
 from lab import TOKEN, Jupyter, until
 
+pytestmark = pytest.mark.slow
+
 API = "coflux/api/v1/projects"
 
 

@@ -11,8 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psutil
+import pytest
 from kernel import Kernel
 from lab import Jupyter, until
+
+pytestmark = pytest.mark.slow
 
 START = "%load_ext coflux\nimport coflux as cf\nimport os, time"
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from kernel import Kernel, Ran
 from lab import Jupyter, until
+
+pytestmark = pytest.mark.slow
 
 FLOW = """
 FACTOR = 5
