@@ -34,6 +34,8 @@ OPTIONS = st.fixed_dictionaries(
         "recurrent": FLAG,
         "priority": st.sampled_from([-1, 1]),
         "requires": st.sampled_from([{"gpu": ("a",)}, {"gpu": ()}]),
+        "slots": st.sampled_from([{"one": 1}, {"one": 2, "other": 1}]),
+        "defer": st.sampled_from([True, ("a",)]),
     },
 )
 

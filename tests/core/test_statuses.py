@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +32,15 @@ def test_every_status_but_the_first_can_be_reached_and_all_can_end() -> None:
     assert set(TRANSITIONS.values()) == set(Status) - {Status.QUEUED}
     ending = {status for status, trigger in TRANSITIONS if trigger is Trigger.RESULT}
     assert ending == set(Status) - {Status.ENDED}
+
+
+def test_the_page_is_drawn_from_the_table() -> None:
+    """ST-1: docs/architecture/states.md is what docs/tools/states_diagram.py draws."""
+    script = Path(__file__).parents[2] / "docs" / "tools" / "states_diagram.py"
+    checked = subprocess.run(
+        [sys.executable, str(script), "--check"], capture_output=True, text=True, timeout=60
+    )
+    assert checked.returncode == 0, checked.stderr
 
 
 def test_t6_t7_t11_the_life_of_an_execution(world: World) -> None:
