@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "slots": ("slots:slots", "Show and define named slots and rate limits."),
     "agents": ("agents:agents", "Show the agents and what they do."),
     "pools": ("pools:pools", "Manage pools: agents that are started when work waits for them."),
+    "hooks": ("hooks:hooks", "Manage hooks: commands, requests and messages when runs end."),
     "cache": ("cache:cache", "Explain cache lookups, and forget entries."),
     "tokens": ("tokens:tokens", "Manage access tokens."),
     "configure": ("configure:configure", "Write coflux.toml in the working directory."),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from coflux import config
 from coflux.client.environments import Environments
+from coflux.client.hooks import Hooks
 from coflux.client.outcome import Outcome, read_outcome
 from coflux.client.patience import Patience
 from coflux.client.pools import Pools
@@ -53,6 +54,7 @@ class Client:
         self.transport = Transport(settings.host, settings.token)
         self.environments = Environments(self)
         self.pools = Pools(self)
+        self.hooks = Hooks(self)
         self.slots = Slots(self)
         self.schedules = Schedules(self)
         self._blobs: Any = None

@@ -383,6 +383,34 @@ class ImportStep(Answer):
     fields: list[str] = []
 
 
+class HookInfo(Answer):
+    """A hook; of addresses only scheme and host, of headers only the names."""
+
+    name: str
+    environment: str
+    kind: Literal["command", "webhook", "apprise"]
+    outcomes: list[str]
+    target: str | None
+    command: list[str]
+    url: str
+    headers: dict[str, str]
+    enabled: bool
+
+
+class DeliveryInfo(Answer):
+    """What a hook is owed, or has got."""
+
+    run: str
+    status: str
+    state: Literal["owed", "delivered", "given up"]
+    attempts: int
+    #: When it is tried again.
+    next_at: int | None
+    #: What went wrong with the last attempt.
+    error: str | None
+    finished_at: int
+
+
 class RepositoryManifest(Answer):
     """What a repository registered."""
 

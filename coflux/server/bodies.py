@@ -256,6 +256,25 @@ class PoolsImport(Body):
     force: bool = False
 
 
+class NewHook(Body):
+    """Something to be told when runs end: a `command` (words), or the `url` of another kind."""
+
+    name: str
+    kind: Literal["command", "webhook", "apprise"]
+    environment: str = "default"
+    outcomes: tuple[Literal["succeeded", "failed", "cancelled"], ...] = ("failed",)
+    target: str | None = None
+    command: tuple[str, ...] = ()
+    url: str = ""
+    headers: dict[str, str] = {}
+
+
+class HookPlace(Body):
+    """Where the hook is."""
+
+    environment: str = "default"
+
+
 # --- inside the server ------------------------------------------------------------------------
 
 

@@ -24,7 +24,7 @@ FORMAT = 1
 #: Marks a restored store; its content is new with each restore. The project process reads it.
 INCARNATION = "incarnation"
 _MANIFEST = "coflux-backup.json"
-_DATABASES = ("store.db", "logs.db")
+_DATABASES = ("store.db", "logs.db", "hooks.db")
 _BLOB = re.compile(r"blobs/(?P<start>[0-9a-f]{2})/(?P<key>(?P=start)[0-9a-f]{62})")
 
 

@@ -25,6 +25,7 @@ from coflux.server.core.events import Caller, Event
 from coflux.server.core.state import State
 from coflux.server.core.submission import nearest
 from coflux.server.project.follow import Following
+from coflux.server.project.hooks import Hooks
 from coflux.server.project.kept_graphs import KeptGraphs
 from coflux.server.project.orchestrator import Orchestrator
 from coflux.server.project.pools import Pools
@@ -61,6 +62,7 @@ class Project:
     orchestrator: Orchestrator
     blobs: LocalBlobs
     pools: Pools | None = None
+    hooks: Hooks | None = None
     following: Following = field(default_factory=Following)
     graphs: KeptGraphs = field(init=False)
     _log_events: dict[str, asyncio.Event] = field(default_factory=dict)

@@ -21,7 +21,14 @@ from coflux.server.core import effects as fx
 from coflux.server.core import events as e
 from coflux.server.core.entities import Execution
 from coflux.server.core.submission import nearest
-from coflux.server.project import measurements, pool_operations, schedules, submissions, tuning
+from coflux.server.project import (
+    hook_operations,
+    measurements,
+    pool_operations,
+    schedules,
+    submissions,
+    tuning,
+)
 from coflux.server.project.agents import hash_secret, session_of
 from coflux.server.project.calls import Call, parse_id
 from coflux.server.project.graph_feed import Wanted, list_page, show_whole
@@ -379,6 +386,8 @@ async def back_up(call: Call) -> Any:
     directory = Path(call.body.directory)
     call.orchestrator.store.copy_to(directory / "store.db")
     call.orchestrator.logs.copy_to(directory / "logs.db")
+    if call.project.hooks is not None:
+        call.project.hooks.copy_to(directory)
     return {"ok": True}
 
 
@@ -456,6 +465,7 @@ OPERATIONS: dict[str, Operation] = {
         resume_environment, archive_environment, list_manifests, register_manifests,
         archive_manifest, list_agents, list_queue, list_assets, get_asset, explain_cache,
         forget_cache, open_session, *pool_operations.ALL,
+        *hook_operations.ALL,
         tuning.list_settings, tuning.change_settings,
         tuning.list_slots, tuning.set_slot, tuning.remove_slot,
         schedules.list_schedules, schedules.create_schedule, schedules.get_schedule,

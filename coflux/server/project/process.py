@@ -28,6 +28,7 @@ from coflux.server.core.changes import Change
 from coflux.server.launchers.available import launchers
 from coflux.server.project.api import UnknownHandler, rules
 from coflux.server.project.calls import Project
+from coflux.server.project.hooks import Hooks
 from coflux.server.project.keeping import Keeping
 from coflux.server.project.orchestrator import Orchestrator
 from coflux.server.project.pools import Pools
@@ -62,6 +63,7 @@ async def _serve(name: str, directory: Path, socket_path: str) -> None:
     orchestrator.on_failure = _die
     blobs = LocalBlobs(directory / "blobs")
     project = Project(name, directory, socket_path, orchestrator, blobs)
+    hooks = project.hooks = Hooks(name, directory, orchestrator, os.environ)
     pools = project.pools = Pools(
         name, directory, orchestrator, launchers(os.environ, directory / "launches"), os.environ
     )
@@ -76,6 +78,7 @@ async def _serve(name: str, directory: Path, socket_path: str) -> None:
     server.add_socket(bind_unix_socket(socket_path, mode=0o600, backlog=512))
     orchestrator.start()
     pools.start()
+    hooks.start()
     timetable = Timetable(orchestrator, blobs)
     timetable.start()
     # Live work is many small objects that stay: looking through them often would cost more than
@@ -91,6 +94,7 @@ async def _serve(name: str, directory: Path, socket_path: str) -> None:
     keeping.close()
     timetable.close()
     await pools.close()
+    await hooks.close()
     orchestrator.close()
 
 

@@ -105,6 +105,17 @@ class Reader:
         rows = self._database.execute_sql(sql, (*values, limit))
         return [dict(zip(names, row, strict=True)) for row in rows]
 
+    def finished_since(self, instant: int) -> list[tuple[Any, ...]]:
+        """Runs that nothing spawned and that finished then or later.
+
+        Each as (run, environment, repository, target, status, created_at, finished_at).
+        """
+        sql = (
+            "SELECT id, environment, repository, target, status, created_at, finished_at FROM run"
+            " WHERE finished_at >= ? AND status IS NOT NULL AND parent IS NULL ORDER BY finished_at"
+        )
+        return list(self._database.execute_sql(sql, (instant,)))
+
     def _load_cache(self, state: State) -> None:
         sql = (
             "SELECT execution, seq, environment, key, namespace, parts, value_at, code FROM cache"
