@@ -6,6 +6,7 @@ belong here: the widget (`widgets`), drawing (`picture`), and following runs (`f
 
 from __future__ import annotations
 
+import base64
 import html
 import uuid
 from typing import Any
@@ -122,9 +123,16 @@ def run_html(view: RunView, svg: str, host: str) -> str:
         f"<div class='coflux-run'><div><b>{html.escape(view.target)}</b>"
         f" <span style='color:{colour}'>{picture.sign_of(view.status)} {view.status}</span>"
         f" · {_steps(view)} · <a href='{html.escape(link)}' target='_blank'>{view.run}</a></div>"
-        f"<div style='overflow-x:auto'>{svg}</div>{failures}"
+        f"<div style='overflow-x:auto'>{_image(svg, view)}</div>{failures}"
         f"<details><summary>Steps</summary><table><tbody>{rows}{more}</tbody></table></details></div>"
     )
+
+
+def _image(svg: str, view: RunView) -> str:
+    # As an image: JupyterLab takes drawings out of the HTML of notebooks that it does not trust.
+    data = base64.b64encode(svg.encode()).decode()
+    alternative = html.escape(f"Graph of {view.target}", quote=True)
+    return f"<img alt='{alternative}' src='data:image/svg+xml;base64,{data}'>"
 
 
 def _steps(view: RunView) -> str:

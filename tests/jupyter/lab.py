@@ -273,6 +273,8 @@ class Lab:
         self.page = page
         self.jupyter = jupyter
         self.errors: list[str] = []
+        #: Addresses asked for that are not the server's.
+        self.foreign: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
 
     def open(self, notebook: str | None = None) -> None:
@@ -298,7 +300,8 @@ class Lab:
     def command(self, name: str, arguments: dict[str, Any] | None = None) -> None:
         """Execute one of Lab's commands, to its end."""
         self.page.evaluate(
-            "([name, args]) => jupyterapp.commands.execute(name, args)", [name, arguments or {}]
+            "async ([name, args]) => { await jupyterapp.commands.execute(name, args) }",
+            [name, arguments or {}],
         )
 
     def run_all(self) -> None:
