@@ -147,6 +147,7 @@ def test_a_stub_runs_the_real_target_elsewhere_with_its_own_options_SU_7(fresh: 
     fresh.start_server()
     fresh.start_agent("front.py", "--register")
     run = fresh.submit("front/both", 4)
+    until(lambda: len(fresh.client().inspect(run)["steps"]) > 1, "the stub is called")
     # A stub is not hosted, so the real one is waited for.
     reason = fresh.until_status(f"{run}:2:1", "queued")["reason"]
     assert (reason["code"], reason["data"]["target"]) == ("agent", "real/double")
