@@ -3,7 +3,7 @@
 Belongs here: the widget's Python side: which run it shows and from where. What it looks like is in
 `widget.js`, built from `ui/`. The browser asks the server itself where it can (in JupyterLab and
 Notebook, with Jupyter's sign-in), so that the view stays alive while the kernel is busy, restarted
-or gone; elsewhere the kernel passes on what `following` sees.
+or gone; elsewhere (VS Code, Colab) the kernel passes its questions on (`bridge`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from coflux.client import Client, Run
 from coflux.client.views import RunView
+from coflux.jupyter.bridge import bridge
 
 WIDGET = Path(__file__).with_name("widget.js")
 
@@ -30,6 +31,7 @@ def live_bundle(run: Run, view: RunView) -> Live:
         environment=run.client.viewpoint,
         server=_server(run.client),
     )
+    bridge().serve(widget, run.client)
     bundle = widget._repr_mimebundle_()
     data = bundle[0] if isinstance(bundle, tuple) else bundle
     mime = "application/vnd.jupyter.widget-view+json"

@@ -45,7 +45,7 @@ c.ServerApp.root_dir = {root!r}
 c.ServerApp.base_url = {base!r}
 # Others are of no use here and take long to load.
 c.ServerApp.jpserver_extensions = {{
-    "coflux": True, "jupyterlab": {has_lab}, "jupyter_lsp": False,
+    "coflux": {has_coflux}, "jupyterlab": {has_lab}, "jupyter_lsp": False,
     "jupyter_server_terminals": False, "notebook": False, "notebook_shim": False,
 }}
 c.IdentityProvider.token = {token!r}
@@ -78,9 +78,10 @@ def free_port() -> int:
 
 
 class Jupyter:
-    """A Jupyter server with the extension; a context manager that leaves no process behind."""
+    """A Jupyter server, with the extension or without; a context manager that leaves nothing behind."""
 
-    def __init__(self, base: str = "/user/x/") -> None:
+    def __init__(self, base: str = "/user/x/", *, has_coflux: bool = True) -> None:
+        self.has_coflux = has_coflux
         # Not pytest's folder: the addresses of Unix sockets are short.
         self.folder = Path(tempfile.mkdtemp(prefix="cfj-"))
         self.root = self.folder / "root"
@@ -112,6 +113,7 @@ class Jupyter:
         text = _CONFIG.format(
             port=self.port,
             has_lab=has_lab,
+            has_coflux=self.has_coflux,
             root=str(self.root),
             base=self.base,
             token=TOKEN,
@@ -125,7 +127,11 @@ class Jupyter:
         settings = {"fetchNews": "false", "checkForUpdates": False}
         (news / "notification.jupyterlab-settings").write_text(json.dumps(settings))
         package = Path(__file__).resolve().parents[2] / "coflux/jupyter/labextension"
-        if package.exists() and not (self.folder / "labextensions" / "coflux").exists():
+        if (
+            self.has_coflux
+            and package.exists()
+            and not (self.folder / "labextensions" / "coflux").exists()
+        ):
             (self.folder / "labextensions" / "coflux").symlink_to(package)
 
     # --- life -----------------------------------------------------------------------------------

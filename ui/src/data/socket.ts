@@ -38,6 +38,7 @@ export interface SocketOptions {
   /** Value of the header that a Jupyter server wants. */
   xsrf?: string;
   makeSocket?: (url: string) => WebSocket;
+  fetch?: (url: string, init?: RequestInit) => Promise<Response>;
 }
 
 export class SocketTransport implements Transport {
@@ -102,7 +103,7 @@ export class SocketTransport implements Transport {
   }
 
   private async checkSignIn(): Promise<void> {
-    const response = await fetch(`${this.options.api}/projects`, { credentials: "same-origin" }).catch(() => null);
+    const response = await this.reach(`${this.options.api}/projects`, { credentials: "same-origin" }).catch(() => null);
     const connection = this.connection.value;
     if (response && connection.state === "lost") this.connection.value = { ...connection, isSignedOut: response.status === 401 };
   }
@@ -217,13 +218,17 @@ export class SocketTransport implements Transport {
     return (await response.json()) as T;
   }
 
+  private reach(url: string, init: RequestInit): Promise<Response> {
+    return (this.options.fetch ?? ((to, how) => fetch(to, how)))(url, init);
+  }
+
   private async fetch(url: string, init: RequestInit): Promise<Response> {
     const headers: Record<string, string> = {};
     if (init.body) headers["Content-Type"] = "application/json";
     if (this.options.xsrf) headers["X-XSRFToken"] = this.options.xsrf;
     let response: Response;
     try {
-      response = await fetch(url, { ...init, headers, credentials: "same-origin" });
+      response = await this.reach(url, { ...init, headers, credentials: "same-origin" });
     } catch (error) {
       if ((error as Error).name === "AbortError") throw error;
       throw new RequestError(0, { code: "unavailable", message: "The server cannot be reached; nothing was changed by this request as far as is known." });
@@ -234,7 +239,7 @@ export class SocketTransport implements Transport {
 
   async blob(sha256: string, limit?: number): Promise<Blob> {
     const headers: Record<string, string> = limit ? { Range: `bytes=0-${limit - 1}` } : {};
-    const response = await fetch(this.blobUrl(sha256), { headers, credentials: "same-origin" });
+    const response = await this.reach(this.blobUrl(sha256), { headers, credentials: "same-origin" });
     if (!response.ok) throw new RequestError(response.status, await refusal(response));
     return response.blob();
   }

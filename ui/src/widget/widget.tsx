@@ -10,6 +10,7 @@ import { may as mayWith } from "../core/environments";
 import { formatAddress, type Place, type RunPlace } from "../core/route";
 import { SurroundingsContext, type Surroundings } from "../view/context";
 import { RunView } from "../view/run";
+import { throughKernel, type CommModel } from "./comm";
 import { reachable, type Server } from "./server";
 import style from "../view/style.css?text";
 
@@ -20,17 +21,24 @@ interface Model {
   get(name: "saved"): Saved | null;
   on(name: string, callback: () => void): void;
   off(name: string, callback: () => void): void;
+  /** Only where there is a kernel behind it. */
+  send?: unknown;
 }
 
 function Widget({ model }: { model: Model }) {
   const run = model.get("run");
-  const server = useMemo(() => reachable(model.get("server")), [model]);
+  const given = model.get("server");
+  const near = useMemo(() => reachable(given), [model]);
+  // Through the kernel the server is asked by its own paths; its pages are still where they are.
+  const isFar = !near && !!given && !!model.send;
+  const server = near ?? (isFar ? { ...given!, api: "/api/v1" } : null);
   const saved = model.get("saved");
   const [place, setPlace] = useState<RunPlace>({ page: "run", run, view: "graph" });
   const [transport, setTransport] = useState<Transport | null>(() => (saved ? new StaticTransport(saved) : null));
   useEffect(() => {
     if (!server) return undefined;
-    const socket = new SocketTransport(server);
+    const way = isFar ? throughKernel(model as Model & CommModel) : null;
+    const socket = new SocketTransport({ ...server, ...way });
     // The saved copy stays until the server answers.
     const stop = socket.connection.subscribe((connection) => {
       if (connection.state === "live" || !saved) setTransport(socket);
@@ -38,6 +46,7 @@ function Widget({ model }: { model: Model }) {
     return () => {
       stop();
       socket.close();
+      way?.close();
     };
   }, [server?.api, server?.project]);
   if (!transport) return <p class="loading">No server to ask, and nothing saved.</p>;
