@@ -78,7 +78,7 @@ def free_port() -> int:
 
 
 class Jupyter:
-    """A Jupyter server, with the extension or without; a context manager that leaves nothing behind."""
+    """A Jupyter server, with the extension or without; leaves no process behind."""
 
     def __init__(self, base: str = "/user/x/", *, has_coflux: bool = True) -> None:
         self.has_coflux = has_coflux
