@@ -134,8 +134,7 @@ def test_a_million_lines_open_at_their_end_page_and_filter(page: Page, big: Stac
 
 
 def test_panning_a_big_graph_is_smooth(page: Page, big: Stack) -> None:
-    open_in(page, f"{big.url}/runs/{MANY}", ".node")
-    page.locator(".node.stack").first.dblclick()
+    open_in(page, f"{big.url}/runs/{MANY}?expand=2.big/item", ".node")
     page.wait_for_function("() => document.querySelectorAll('.node').length > 200")
     frames = page.evaluate(
         """async () => {

@@ -200,7 +200,7 @@ export function Graph({ model, selected, expand, only, placeOf, onToggle, onClea
           };
           return node.kind === "step"
             ? <StepBox key={node.id} {...common} step={node.step} />
-            : <StackBox key={node.id} {...common} stack={node} onToggle={canUnfold(node) ? onToggle : null} />;
+            : <StackBox key={node.id} {...common} stack={node} />;
         })}
       </div>
       <div class="graph-tools">
@@ -287,18 +287,18 @@ function StepTime({ step }: { step: Step }) {
   return <span class="num">{isRunning || time === null ? lookOf(step.status).word : ""}{time !== null && `${isRunning ? " " : ""}${duration(time)}`}</span>;
 }
 
-type StackProps = BoxProps & { stack: StackNode; onToggle: ((key: string) => void) | null };
+type StackProps = BoxProps & { stack: StackNode };
 const isSameStack = (a: StackProps, b: StackProps): boolean =>
   isSame(a, b) && a.stack.size === b.stack.size && a.stack.hidden === b.stack.hidden && JSON.stringify(a.stack.counts) === JSON.stringify(b.stack.counts);
 
-const StackBox = memo<StackProps>(function StackBox({ stack, onToggle, ...props }) {
+const StackBox = memo<StackProps>(function StackBox({ stack, ...props }) {
   const status = overall(stack.counts);
   const families = byFamily(stack.counts);
   const failed = families.get("failed") ?? 0;
   const done = stack.size - (families.get("active") ?? 0) - (families.get("pending") ?? 0);
   const attributes = boxAttributes(stack.id, props, lookOf(status).family);
   return (
-    <Link {...attributes} class={`${attributes.class} stack`} to={props.place} onDblClick={(event) => { event.preventDefault(); onToggle?.(stack.id); }}>
+    <Link {...attributes} class={`${attributes.class} stack`} to={props.place}>
       <span class="node-name"><StateIcon status={status} />{stack.groupName ?? stack.name}<span class="times">×{count(stack.size)}</span></span>
       <Histogram counts={stack.counts} />
       <span class="node-about">
