@@ -29,6 +29,18 @@ test("an opened stack shows its members", () => {
   assert.equal(visibleNodes(buildModel(fan(100)), new Set(["1.flow/load"]), null).length, 101);
 });
 
+test("opening a stack closes none around it", () => {
+  const steps: Record<string, ReturnType<typeof step>> = { "1": step("running") };
+  let number = 1;
+  for (let batch = 0; batch < 12; batch++) {
+    const parent = ++number;
+    steps[parent] = step("value", { t: 1, p: [1, 1] });
+    for (let item = 0; item < 375; item++) steps[++number] = step("value", { t: 2, p: [parent, 1] });
+  }
+  const nodes = visibleNodes(buildModel(run(steps)), new Set(["2.flow/sum"]), null);
+  assert.equal(nodes.length, 1 + 12 + 11 + 375);
+});
+
 test("the selected step is never hidden", () => {
   const nodes = visibleNodes(buildModel(fan(100)), none, 42);
   assert.equal(nodes.length, 3);

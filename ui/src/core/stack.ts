@@ -49,10 +49,13 @@ export function visibleNodes(model: Model, expand: ReadonlySet<string>, keep: nu
     sizes.set(key, (sizes.get(key) ?? 0) + 1);
   }
   const kept = path(model, keep);
+  // What was opened stays open: no stack may close over its parents.
+  for (const key of expand) for (const number of path(model, parseInt(key, 10) || null)) kept.add(number);
   let nodes: GraphNode[] = [];
   for (const limit of LIMITS) {
     nodes = stackAt(limit, model, sizes, expand, kept);
-    if (nodes.length <= budget) break;
+    const own = expand.size ? nodes.filter((node) => node.kind === "stack" || !expand.has(stackKey(node.step))).length : nodes.length;
+    if (own <= budget) break;
   }
   return nodes;
 }
