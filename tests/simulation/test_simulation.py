@@ -25,6 +25,7 @@ def test_whatever_breaks_every_history_ends_well(first: int) -> None:
 def test_what_once_failed_does_not_fail_again() -> None:
     for seed in KNOWN:
         simulate(seed)
+        simulate(seed, database=True)
 
 
 def test_the_real_store_remembers_what_the_list_does() -> None:

@@ -661,9 +661,12 @@ class State:
 
     def _release(self, execution: Execution, frees: bool) -> None:
         """Give back what it held of its session; a process being stopped keeps the slot (ST-5)."""
+        session = self.sessions.get(execution.assigned_to or "")
+        if session is None and execution.process is Process.STOPPING:
+            # Read after a restart: a session that is over has taken its processes with it.
+            execution.process = Process.GONE
         if execution.process is not Process.STOPPING:
             self._give_back(execution)
-        session = self.sessions.get(execution.assigned_to or "")
         if session is None:
             return
         session.resuming.pop(execution.id, None)
