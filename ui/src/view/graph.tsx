@@ -136,7 +136,8 @@ export function Graph({ model, selected, expand, only, placeOf, onToggle, onClea
     }
     redraw();
   }, [placed]);
-  useEffect(redraw, [lit, hovered]);
+  // The minimap is there only after it was found to be needed.
+  useEffect(redraw, [lit, isPartial]);
 
   useEffect(() => {
     const at = positionOf(selected);

@@ -141,7 +141,7 @@ function Outcome({ shown, step }: { shown: AttemptShown; step: StepShown }) {
   }
   const by = shown.origin === "manual" && <p class="note">Set by hand{shown.by && ` by ${shown.by}`}{shown.note && `: ${shown.note}`}</p>;
   if (result.kind === "value") {
-    return <Section title="Result" aside={result.type}>{by}<Value value={{ preview: result.preview ?? "", type: result.type ?? "", size: result.size ?? 0, ...result }} /></Section>;
+    return <Section title="Result" aside={result.type}>{by}<Value value={{ preview: result.preview ?? "", type: result.type ?? "", size: result.size ?? 0, ...result }} isTyped /></Section>;
   }
   if (result.error) {
     return (
@@ -191,7 +191,7 @@ function Arguments({ step }: { step: StepShown }) {
       {step.note && <p class="note">{step.note}</p>}
       {names.length > 0 && (
         <div class="arguments">
-          {names.map((name) => <div class="argument" key={name}><div class="argument-name"><code>{name}</code> <span class="dim">{step.values[name]!.type}</span></div><Value value={step.values[name]!} /></div>)}
+          {names.map((name) => <div class="argument" key={name}><div class="argument-name"><code>{name}</code> <span class="dim">{step.values[name]!.type}</span></div><Value value={step.values[name]!} isTyped /></div>)}
         </div>
       )}
     </Section>

@@ -149,7 +149,7 @@ function Axis({ view, origin, whole, onZoom, isZoomed }: { view: Window; origin:
         onPointerMove={(event) => range && setRange([range[0], at(event)])}
         onPointerUp={finish} onPointerCancel={() => setRange(null)} onDblClick={() => onZoom(null)}
       >
-        {ticks(view.from, view.to, origin, Math.max(2, width / 90)).map((tick) => (
+        {ticks(view.from, view.to, origin, Math.max(2, width / 90)).filter((tick) => (origin + tick - view.from) / span < 1 - 40 / width).map((tick) => (
           <span key={tick} class="tick" style={{ left: `${((origin + tick - view.from) / span) * 100}%` }}>{tickLabel(tick)}</span>
         ))}
         {range && <span class="zoom-range" style={{ left: `${Math.min(...range) * 100}%`, width: `${Math.abs(range[1] - range[0]) * 100}%` }} />}

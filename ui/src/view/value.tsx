@@ -7,16 +7,16 @@ import { useSurroundings } from "./context";
 import { Icon } from "./icon";
 import { CopyButton } from "./parts";
 
-/** A value with its type, size and references. */
-export function Value({ value }: { value: ValueShown }) {
+/** A value with its type, size and references. `isTyped`: the type stands beside it already. */
+export function Value({ value, isTyped }: { value: ValueShown; isTyped?: boolean }) {
   const has = "value" in value;
   const isBig = value.size > 4096;
   return (
     <div class="value">
       {has ? <Tree value={value.value} depth={0} /> : <pre class="preview">{value.preview || <span class="dim">no preview</span>}</pre>}
       <div class="value-about">
-        {!has && <span class="dim">{value.type}{isBig && `, ${bytes(value.size)}`}</span>}
-        {has && isBig && <span class="dim">{bytes(value.size)}</span>}
+        {!has && !isTyped && <span class="dim">{value.type}</span>}
+        {isBig && <span class="dim">{bytes(value.size)}</span>}
         {value.references?.map((reference) => <Reference key={reference.kind + reference.id} kind={reference.kind} id={reference.id} />)}
         <CopyButton text={has ? JSON.stringify(value.value, null, 2) : value.preview} what="value" />
       </div>
