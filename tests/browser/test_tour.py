@@ -99,6 +99,7 @@ def test_the_chart_and_the_tables_have_previews(
     page: Page, demo: Stack, run: str, folder: Path
 ) -> None:
     page.goto(f"{demo.url}/runs/{run}/assets")
+    page.get_by_role("button", name=re.compile("chart")).click()
     expect(page.locator(".image-preview img")).to_be_visible()
     page.screenshot(path=folder / "assets.png")
     page.get_by_role("button", name=re.compile("tables")).click()
