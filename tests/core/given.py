@@ -150,7 +150,8 @@ class World:
         return self.machine.state
 
     def handle(self, event: e.Event) -> list[fx.Effect]:
-        """Have one event decided."""
+        """Have one event decided, with what it names read from the journal."""
+        self.machine.fetch(event, self.family)
         self._keep(self.machine.handle(event, self.now))
         return self.effects
 
@@ -182,10 +183,14 @@ class World:
         root = roots.get(run)
         return [x for x in self.journal if root is not None and roots.get(_run_of(x)) == root]
 
-    def restart(self) -> None:
-        """Kill the process and start it from what is durable (SE-10)."""
+    def restart(self, live_only: bool = False) -> None:
+        """Kill the process and start it from what is durable (SE-10), or from live work of that."""
+        finished: set[str] = set()
+        if live_only:
+            self.is_replayed = False
+            finished = {run.id for run in self.state.runs.values() if run.status is not None}
         machine = Machine(self.source, self.limits)
-        machine.state.load(self.journal)
+        machine.state.load(x for x in self.journal if _run_of(x) not in finished)
         self.machine = machine
         self._keep(machine.start(self.now))
 

@@ -244,6 +244,30 @@ class TestRestart:
         world.dies(run)
         assert world.executed == [again]
 
+    def test_a_process_of_a_finished_run_that_dies_after_a_restart_is_heard(
+        self, world: World
+    ) -> None:
+        """ST-5, SE-10: the run is not in memory when the report comes."""
+        session, run = started(world)
+        world.cancel(run)
+        world.restart(live_only=True)
+        world.connect(session, held=((run, True),))
+        assert world.state.sessions[session].used == 1
+        world.handle(e.ProcessDied(session, run))
+        assert world.recorded(c.ProcessEnded) == [c.ProcessEnded(run, world.now)]
+        assert world.state.sessions[session].used == 0
+
+    def test_one_that_died_unheard_holds_nothing_when_its_run_is_read(self, world: World) -> None:
+        """ST-5, SE-4: its agent came back without it."""
+        session, run = started(world)
+        world.cancel(run)
+        world.restart(live_only=True)
+        world.connect(session)
+        world.await_outcome(run)
+        assert world.recorded(c.ProcessEnded) == [c.ProcessEnded(run, world.now)]
+        assert world.state.sessions[session].used == 0
+        assert world.status(world.rerun(run)) == "assigned"
+
     def test_a_successor_is_not_held_back_by_a_session_that_is_over(self, world: World) -> None:
         """ST-5: also where the end of the session is all that is known."""
         session, run = started(world)

@@ -442,6 +442,17 @@ class TestSelect:
         world.waits("R1:1:2", one, two, first=True, cancel_remaining=True)
         assert [outcomes for _, outcomes in world.answers()] == [{two: "value"}]
 
+    def test_a_loser_that_follows_another_loser_is_cancelled_with_it(self, world: World) -> None:
+        """WA-7, CA-9: it does not start anew because its leader was cancelled."""
+        world.agent()
+        parent, leader, winner = running(world, "t", "u", cache=True)
+        follower = world.calls(parent, "t", 0, cache=True)
+        assert world.status(follower) == "cached"
+        world.waits(parent, leader, winner, follower, first=True, cancel_remaining=True)
+        world.returns(winner)
+        assert world.outcome(leader) == world.outcome(follower)
+        assert list(world.state.runs["R1"].unfinished) == [parent]
+
     def test_it_leaves_alone_what_its_environment_may_not_cancel(self, world: World) -> None:
         """CN-6."""
         world.agent()

@@ -77,13 +77,16 @@ def cancel_descendants(
 
 def cancel_others(turn: Turn, execution: Execution, handles: Iterable[str], winner: str) -> None:
     """The losers of a select, as far as its execution may cancel them (WA-7, CN-6)."""
+    losers: list[Execution] = []
     for handle in handles:
         loser = turn.state.executions.get(handle)
         if handle == winner or loser is None or turn.state.is_resolved(handle):
             continue
-        covered = cover(turn, _chain(loser))
-        if _first_outside(covered, (execution.environment,)) is None:
-            cancel(turn, covered, execution.id, LOST)
+        chain = _chain(loser)
+        if _first_outside(cover(turn, chain), (execution.environment,)) is None:
+            losers += chain
+    # All at once: one may follow what goes with another, and must not start anew (CA-9).
+    cancel(turn, cover(turn, losers), execution.id, LOST)
 
 
 def is_loser(state: State, execution: Execution, handle: str) -> bool:

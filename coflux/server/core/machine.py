@@ -57,10 +57,15 @@ class Machine:
         self.source = source
         self.limits = limits or Limits()
         self.state.defaults = self.limits
+        #: What has turned out in reading, to be recorded with the next turn.
+        self._died: list[e.ProcessDied] = []
 
     def handle(self, event: e.Event, now: int) -> Outcome:
         """Decide on one event. `now` is in ms UTC and never less than before."""
         turn = Turn(self.state, self.agenda, self.source, self.limits, now)
+        for died in self._died:
+            results.process_died(turn, died)
+        self._died.clear()
         rule = _RULES.get(type(event))
         if rule is not None:
             rule(turn, event)
@@ -124,9 +129,23 @@ class Machine:
             if facts:
                 state.load(facts)
                 read.append(state.runs[run].root)
+                self._note_dead(state.runs[run].root, event)
             todo += [absent for absent in state.absent if absent not in todo]
         state.absent.clear()
         return read
+
+    def _note_dead(self, root: str, event: e.Event) -> None:
+        """Processes that were being stopped when the server died, and that no agent has told of.
+
+        Their runs were finished, so they were not in memory when their agent came back; had it had
+        them then, they would have been read.
+        """
+        held = dict(event.held) if isinstance(event, e.SessionConnected) else {}
+        for run in self.state.families[root]:
+            for execution in self.state.runs[run].stopping.values():
+                session = self.state.sessions.get(execution.assigned_to or "")
+                if session is not None and session.connected_at and execution.id not in held:
+                    self._died.append(e.ProcessDied(session.id, execution.id))
 
     def missing_assets(self, event: e.Event) -> list[str]:
         """Ids and digests of assets that an event names and that are not in memory."""
@@ -200,8 +219,10 @@ def _named(event: e.Event) -> list[str]:
         ids += event.ids
     elif isinstance(event, e.RerunRequested | e.ResultSet):
         ids.append(event.id)
-    elif isinstance(event, e.OutcomeAwaited):
+    elif isinstance(event, e.OutcomeAwaited | e.OutcomeReported | e.ProcessDied):
         ids.append(event.execution)
+    elif isinstance(event, e.SessionConnected):
+        ids += [id for id, _ in event.held]
     ids += _references(submissions, "execution")
     return ids
 
