@@ -14,6 +14,7 @@ from coflux.server.core.effects import Confirm
 from coflux.server.core.entities import Execution, Step, attempts
 from coflux.server.core.events import CancelRequested, Code
 from coflux.server.core.ids import parse
+from coflux.server.core.links import BREAKING
 from coflux.server.core.ownership import owned
 from coflux.server.core.state import State
 from coflux.server.core.turn import Turn
@@ -190,12 +191,11 @@ def _is_shared(turn: Turn, child: Step, places: dict[Place, Step]) -> bool:
 def _can_be_cancelled(turn: Turn, execution: Execution) -> bool:
     if execution.result is None:
         return True
-    is_open_link = isinstance(execution.result, Cached | Deferred)
-    return (
-        is_open_link
-        and execution.link_successor is None
-        and not turn.state.is_resolved(execution.id)
-    )
+    if not isinstance(execution.result, Cached | Deferred) or execution.link_successor is not None:
+        return False
+    end = turn.state.end_of(execution.id)[1]
+    # Or it is about to break, because its leader has been lost in this very turn.
+    return end is not None and (end.result is None or isinstance(end.result, BREAKING))
 
 
 def _cancel_link(turn: Turn, execution: Execution, by: str, cause: str) -> None:
