@@ -234,6 +234,19 @@ class TestDraining:
         world.returns(child)
         assert world.status(parent) == "running"
 
+    def test_what_a_second_wait_is_for_is_given_to_it_too(self, world: World) -> None:
+        """SC-10, SC-6: at once, though the execution waits already."""
+        session = world.agent()
+        parent = world.submit("wf")
+        world.start(parent)
+        one, two = (world.calls(parent, "t", n, delay_ms=100) for n in range(2))
+        world.drain(session)
+        world.waits(parent, one)
+        world.after(100)
+        assert (world.status(one), world.status(two)) == ("assigned", "queued")
+        world.waits(parent, two)
+        assert world.executed == [two]
+
     def test_what_they_wait_for_in_another_environment_runs_there(self, world: World) -> None:
         """SC-10, EV-6."""
         world.environment("dev", "default")

@@ -208,10 +208,10 @@ def _open(turn: Turn, execution: Execution, wait: Wait, timeout_ms: int | None) 
 
 def _block(turn: Turn, execution: Execution, wait: Wait) -> None:
     turn.state.open_wait(execution, wait)
+    # Also where it waits already: a draining agent or a slot is there for what is awaited now.
+    turn.agenda.stirred[execution.environment] = None
     if execution.status is not Status.WAITING:
         turn.record(Blocked(execution.id, turn.now))
-    # Also where it waits already: a drained agent, or a slot, may be free for what is awaited now.
-    turn.agenda.stirred[execution.environment] = None
         session = turn.state.sessions.get(execution.assigned_to or "")
         if session is not None:
             _relieve(turn, session)
