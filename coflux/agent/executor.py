@@ -151,6 +151,7 @@ class Executor:
         else:
             requests = self._requests
             requests.begin(execute.execution, found, directory)
+            requests.scheduled_at = execute.scheduled_at
             self._output.begin(requests)
             hosts.enter(requests)
             result = self._run(found, execute, requests)
