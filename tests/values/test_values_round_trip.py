@@ -91,14 +91,20 @@ def nested(levels: int, wrap: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    "wrap", [lambda x: [x], lambda x: (x,), lambda x: {"a": x}, lambda x: {1: x}, Plain], ids=str
+    "wrap",
+    [lambda x: [x], lambda x: (x,), lambda x: {"a": x}, lambda x: {1: x}, Plain],
+    ids=["list", "tuple", "named", "numbered", "object"],
 )
 def test_five_hundred_levels_are_fine(wrap: Any) -> None:
     levels = 100 if wrap is Plain else 500
     assert back(nested(levels, wrap)) == nested(levels, wrap)
 
 
-@pytest.mark.parametrize("wrap", [lambda x: [x], lambda x: (x,), lambda x: {"a": x}], ids=str)
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda x: [x], lambda x: (x,), lambda x: {"a": x}],
+    ids=["list", "tuple", "named"],
+)
 def test_more_than_five_hundred_levels_are_refused(wrap: Any) -> None:
     with pytest.raises(NotSerialisable, match="nested more than 500 levels"):
         encode(nested(501, wrap), blobs=None)
