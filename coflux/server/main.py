@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ from coflux.server.gateway import datadir, runtimefile
 from coflux.server.gateway.auth import TokenAuthenticator, is_loopback, own_names
 from coflux.server.gateway.gateway import Gateway
 from coflux.server.gateway.mounting import mount
+from coflux.server.gateway.tickets import FILE, Tickets
 
 DEFAULT_PORT = 7777
 #: Exit code when a server refuses to start.
@@ -194,6 +196,7 @@ def _application(config: ServerConfig, gateway: Gateway, port: int) -> Applicati
         cookie_path=config.base_path,
         loopback_only=is_loopback(config.host),
         open_to_all=config.no_auth,
+        tickets=Tickets(gateway.data_dir / FILE, lambda: time.time_ns() // 1_000_000),
     )
     return Application(
         list(mount(gateway, config.base_path, authenticator)),

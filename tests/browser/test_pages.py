@@ -208,12 +208,25 @@ def test_a_browser_that_the_server_does_not_know_any_more_is_asked_to_sign_in(
     page.goto(f"{stack.url}/environments")
     expect(page.locator(".connection.live")).to_be_visible()
     stack.kill_server()
+    (stack.data_dir / "browser.key").unlink()
     stack.start_server()
     page.get_by_role("button", name="sign in again").click()
     page.get_by_label("Token").fill(stack.token)
     page.get_by_role("button", name="Sign in").click()
     expect(page).to_have_url(f"{stack.url}/environments")
     expect(page.locator(".connection.live")).to_be_visible()
+
+
+def test_a_page_goes_on_by_itself_when_the_server_starts_again(own: tuple[Stack, Any]) -> None:
+    stack, page = own
+    page.goto(f"{stack.url}/environments")
+    expect(page.locator(".connection.live")).to_be_visible()
+    stack.kill_server()
+    expect(page.locator(".connection.lost")).to_be_visible()
+    stack.start_server()
+    expect(page.locator(".connection.live")).to_be_visible()
+    page.reload()
+    expect(page.locator("h1")).to_have_text("Environments")
 
 
 @pytest.mark.parametrize("own", [("--no-auth",)], indirect=True)

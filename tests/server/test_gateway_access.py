@@ -13,6 +13,7 @@ import pytest
 from gateway_harness import API, P, Server, connected, eventually
 
 from coflux.server.access import RIGHTS, Principal, Scope, covers, grants
+from coflux.server.gateway.tickets import DAYS, Tickets
 from coflux.server.main import ServerConfig
 from coflux.server.routes import PREFIX, ROUTES, Route
 
@@ -338,6 +339,42 @@ def test_a_browser_signs_in_once_and_its_cookie_counts(tmp_path: Path, base: str
         assert server.call("GET", f"{P}/runs", token=None, headers=sent).status == 200
         foreign = {**sent, "Origin": "http://evil"}
         assert server.call("POST", f"{P}/runs", {}, token=None, headers=foreign).status == 403
+
+
+def signed_in(server: Server) -> dict[str, str]:
+    """The cookie of a browser that has used the printed address."""
+    answer = server.call("GET", f"/?token={server.token}", token=None)
+    return {"Cookie": answer.headers["Set-Cookie"].partition(";")[0]}
+
+
+def test_a_browser_stays_signed_in_when_the_server_starts_again_AU_1(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        sent, port, old = signed_in(server), server.port, server.token
+        assert old not in sent["Cookie"]
+    assert (tmp_path / "browser.key").stat().st_mode & 0o777 == 0o600
+    with Server(tmp_path, port=port) as server:
+        assert server.call("GET", f"{P}/runs", token=None, headers=sent).status == 200
+        assert server.call("POST", f"{API}/projects", {"name": "x"}, token=None,
+                           headers=sent).status == 201  # fmt: skip
+        assert server.call("GET", f"{P}/runs", token=old).status == 401
+    (tmp_path / "browser.key").unlink()
+    with Server(tmp_path, port=port) as server:
+        assert server.call("GET", f"{P}/runs", token=None, headers=sent).status == 401
+
+
+def test_a_ticket_counts_only_in_a_cookie_only_whole_and_only_in_time(tmp_path: Path) -> None:
+    now = 1_000
+    tickets = Tickets(tmp_path / "key", lambda: now)
+    ticket = tickets.issue()
+    assert tickets.read(ticket) == now + DAYS * 24 * 3600 * 1000
+    for wrong in ("", "cfb_", "cfb_9.x", ticket + "x", ticket.replace("cfb_", "cfb_9"),
+                  "cfb_\udc80.\udc80"):  # fmt: skip
+        assert tickets.read(wrong) is None
+    now += DAYS * 24 * 3600 * 1000
+    assert tickets.read(ticket) is None
+    with Server(tmp_path) as server:
+        value = signed_in(server)["Cookie"].partition("=")[2]
+        assert server.call("GET", f"{P}/runs", token=value).status == 401
 
 
 def test_a_page_cannot_be_made_to_redirect_or_script_elsewhere(shared: Server) -> None:

@@ -59,6 +59,7 @@ class Accounts:
         #: By the first bytes of the hash; the whole of it is compared in constant time.
         self._by_hash: dict[bytes, list[tuple[bytes, Identity]]] = {}
         self._listeners: list[Callable[[str], None]] = []
+        self._owner: Identity | None = None
         self._load()
 
     def _load(self) -> None:
@@ -125,9 +126,14 @@ class Accounts:
     def add_transient(self, name: str) -> str:
         """A token for everything that lives as long as this process and is stored nowhere."""
         token = new_token()
-        identity = Identity(self._draw_id(), name, (Grant("*", "*", "admin"),))
-        self._remember(_hash(token), identity)
+        self._owner = Identity(self._draw_id(), name, (Grant("*", "*", "admin"),))
+        self._remember(_hash(token), self._owner)
         return token
+
+    @property
+    def owner(self) -> Identity | None:
+        """The server's own user, whose token is transient; None where there is none."""
+        return self._owner
 
     def create_token(
         self,

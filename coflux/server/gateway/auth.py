@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from tornado.web import RequestHandler
 from coflux.errors import Forbidden, InvalidRequest
 from coflux.server.gateway.accounts import Accounts
 from coflux.server.gateway.identity import Grant, Identity
+from coflux.server.gateway.tickets import DAYS, PREFIX, Tickets
 
 #: Session tokens are `cfs_<project>.<session>.<random>`; their project knows them.
 SESSION_PREFIX = "cfs_"
@@ -53,6 +55,7 @@ class TokenAuthenticator:
     `allowed_hosts` are the names a client may call this server by, besides its addresses; `*`
     allows all. `identify_session` asks a project whose session token it is. With `open_to_all`
     requests without a token count as `ANYBODY`; those with a wrong one are refused all the same.
+    `tickets` keep browsers of the server's own user signed in over its restarts.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class TokenAuthenticator:
         cookie_path: str = "/",
         loopback_only: bool = True,
         open_to_all: bool = False,
+        tickets: Tickets | None = None,
     ) -> None:
         self._accounts = accounts
         self._identify_session = identify_session
@@ -72,6 +76,7 @@ class TokenAuthenticator:
         self._cookie_path = cookie_path
         self._loopback_only = loopback_only
         self._open_to_all = open_to_all
+        self._tickets = tickets
 
     def check_source(self, handler: RequestHandler) -> None:
         host = handler.request.headers.get("Host", "")
@@ -99,15 +104,26 @@ class TokenAuthenticator:
         return address.is_loopback or not self._loopback_only
 
     async def authenticate(self, handler: RequestHandler) -> Identity:
-        token = bearer(handler.request) or handler.get_cookie(self._cookie)
-        if not token:
+        token = bearer(handler.request)
+        cookie = handler.get_cookie(self._cookie) if token is None else None
+        if not token and not cookie:
             if self._open_to_all:
                 return ANYBODY
             raise Unauthenticated("A token is needed: send the header `Authorization: Bearer …`.")
-        identity = await self.identify(token)
+        if cookie and cookie.startswith(PREFIX):
+            identity = self._identify_ticket(cookie)
+        else:
+            identity = await self.identify(token or cookie or "")
         if identity is None:
             raise Unauthenticated("The token is unknown, revoked or expired.")
         return identity
+
+    def _identify_ticket(self, ticket: str) -> Identity | None:
+        until = self._tickets.read(ticket) if self._tickets is not None else None
+        if until is None:
+            return None
+        owner = self._accounts.owner
+        return replace(owner, expires_at=until) if owner is not None else ANYBODY
 
     async def identify(self, token: str) -> Identity | None:
         """Whose token it is, be it a person's, a program's or an agent session's."""
@@ -116,13 +132,18 @@ class TokenAuthenticator:
         return self._accounts.identify(token)
 
     def sign_in(self, handler: RequestHandler, token: str) -> None:
-        if self._accounts.identify(token) is None:
+        identity = self._accounts.identify(token)
+        if identity is None:
             raise Unauthenticated("The token is unknown, revoked or expired.")
+        content, days = token, COOKIE_DAYS
+        if self._tickets is not None and identity == self._accounts.owner:
+            # Its token ends with this process, and the browser shall outlive it.
+            content, days = self._tickets.issue(), DAYS
         handler.set_cookie(
             self._cookie,
-            token,
+            content,
             path=self._cookie_path,
-            expires_days=COOKIE_DAYS,
+            expires_days=days,
             httponly=True,
             # Lax, not Strict: links to a run from elsewhere must open; nothing changes by GET.
             samesite="Lax",
