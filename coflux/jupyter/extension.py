@@ -22,6 +22,7 @@ from tornado.web import RequestHandler
 from traitlets import Unicode
 
 from coflux.errors import Refused
+from coflux.jupyter.activity import Activity
 from coflux.jupyter.refusing import refuse_all
 from coflux.jupyter.scripts import widget_script
 from coflux.jupyter.sign_in import JupyterAuthenticator, os_user
@@ -61,6 +62,8 @@ class CofluxApp(ExtensionApp):
         self._gateway: Gateway | None = None
         self._announce: Callable[[str], None] | None = None
         self._inherited: dict[str, str | None] = {}
+        self._activity: Activity | None = None
+        self._watch: asyncio.Task[None] | None = None
         #: Why there is no orchestrator.
         self.problem: str | None = None
         try:
@@ -110,7 +113,16 @@ class CofluxApp(ExtensionApp):
         for name, value in zip(VARIABLES, (url.rstrip("/"), token), strict=True):
             self._inherited[name] = os.environ.get(name)
             os.environ[name] = value
+        self._activity = self._watched(gateway.working, is_own=True)
         self.log.info("Coflux is at %s (data in %s)", url, gateway.data_dir)
+
+    def _watched(self, ask: Callable[[], Any], *, is_own: bool) -> Activity:
+        server = self._server()
+        activity = Activity(
+            ask, server.web_app.settings, server.kernel_manager, self.log, is_own=is_own
+        )
+        self._watch = asyncio.create_task(activity.watch())
+        return activity
 
     async def stop_extension(self) -> None:
         """End the projects' processes. Never raises: Jupyter would hang for ever."""
@@ -122,6 +134,8 @@ class CofluxApp(ExtensionApp):
             self.log.exception("Coflux did not end in good order")
 
     async def _stop(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
         gateway, self._gateway = self._gateway, None
         for name, value in self._inherited.items():
             if value is None:
@@ -135,8 +149,8 @@ class CofluxApp(ExtensionApp):
             self._cleanup.close()
 
     def current_activity(self) -> Any:
-        """Work that should keep an idle server alive."""
-        return None
+        """Work that should keep an idle server alive: executions that would end with it."""
+        return (self._activity and self._activity.executions) or None
 
     def _fail(self, error: BaseException) -> None:
         self._cleanup.close()

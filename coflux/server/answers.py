@@ -493,6 +493,20 @@ class SessionOpened(Answer):
 # --- inside the server ------------------------------------------------------------------------
 
 
+class Working(Answer):
+    """An agent process that has executions whose own processes may be alive."""
+
+    host: str
+    pid: int
+    executions: int
+
+
+class Activity(Answer):
+    """Project to gateway: the agents that are at work."""
+
+    agents: list[Working]
+
+
 class Authenticated(Answer):
     """Project to gateway: whose session token it was."""
 

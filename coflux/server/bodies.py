@@ -290,6 +290,10 @@ class BackupRequest(Body):
     directory: str
 
 
+class ActivityRequest(Body):
+    """Gateway to project: which agents are at work?"""
+
+
 # --- decoding ---------------------------------------------------------------------------------
 
 _PATH = re.compile(r"(?P<problem>.*?)(?: - at `(?P<key>key in )?\$(?P<path>[^`]*)`)?", re.DOTALL)

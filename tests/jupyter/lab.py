@@ -80,8 +80,12 @@ def free_port() -> int:
 class Jupyter:
     """A Jupyter server, with the extension or without; leaves no process behind."""
 
-    def __init__(self, base: str = "/user/x/", *, has_coflux: bool = True) -> None:
+    def __init__(
+        self, base: str = "/user/x/", *, has_coflux: bool = True, settings: str = ""
+    ) -> None:
         self.has_coflux = has_coflux
+        #: Further lines of its configuration.
+        self.settings = settings
         # Not pytest's folder: the addresses of Unix sockets are short.
         self.folder = Path(tempfile.mkdtemp(prefix="cfj-"))
         self.root = self.folder / "root"
@@ -121,7 +125,7 @@ class Jupyter:
             workspaces=str(self.folder / "workspaces"),
             labextensions=str(self.folder / "labextensions"),
         )
-        (self.folder / "config" / "jupyter_server_config.py").write_text(text)
+        (self.folder / "config" / "jupyter_server_config.py").write_text(text + self.settings)
         news = self.folder / "settings" / "@jupyterlab" / "apputils-extension"
         news.mkdir(parents=True, exist_ok=True)
         settings = {"fetchNews": "false", "checkForUpdates": False}

@@ -149,6 +149,22 @@ class Gateway:
             raise Unavailable(f"The process of project {project.name!r} ended.") from error
         return answer
 
+    async def working(self) -> list[answers.Working]:
+        """The agents that are at work in the projects whose process runs; starts none."""
+        found: list[answers.Working] = []
+        for name in self.accounts.projects():
+            project = self.project(name)
+            if project.supervised.state != "running":
+                continue
+            try:
+                answer = await self.ask(project, "/activity", bodies.ActivityRequest())
+            except Unavailable:
+                # It has just ended; what it said a moment ago is not true any more either.
+                continue
+            if answer.status == 200:
+                found += msgspec.json.decode(answer.content, type=answers.Activity).agents
+        return found
+
     async def identify_session(self, token: str) -> Identity | None:
         """Whose session token it is, by asking its project; None if it is nobody's."""
         key = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

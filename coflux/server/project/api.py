@@ -25,7 +25,7 @@ from coflux.errors import (
     Unavailable,
 )
 from coflux.server.access import LOCAL_HEADER, PRINCIPAL_HEADER, Principal, decode_principal
-from coflux.server.bodies import BackupRequest, SessionToken, decode_body
+from coflux.server.bodies import ActivityRequest, BackupRequest, SessionToken, decode_body
 from coflux.server.project import operations
 from coflux.server.project.agents import AgentHandler
 from coflux.server.project.calls import Call, Project, parse_id
@@ -179,6 +179,7 @@ def rules(project: Project) -> list[Rule]:
         (r"/topics", TopicsHandler, {"project": project}),
         _internal(project, "/authenticate", operations.authenticate, SessionToken),
         _internal(project, "/backup", operations.back_up, BackupRequest),
+        _internal(project, "/activity", operations.activity, ActivityRequest),
         *found,
     ]
 

@@ -381,6 +381,14 @@ async def authenticate(call: Call) -> Any:
     return {"principal": msgspec.to_builtins(principal)}
 
 
+async def activity(call: Call) -> Any:
+    """The agents that are at work."""
+    held = [session for session in call.state.sessions.values() if session.held]
+    return {
+        "agents": [{"host": s.host, "pid": s.pid, "executions": len(s.held)} for s in held]
+    }  # fmt: skip
+
+
 async def back_up(call: Call) -> Any:
     """Consistent copies of the databases (DM-4)."""
     directory = Path(call.body.directory)
