@@ -18,7 +18,7 @@ from coflux.model import Error, Raised, Reference, Result, Returned, Submission,
 from coflux.server.access import Principal, Scope
 from coflux.server.core import changes as c
 from coflux.server.project.calls import Call, Project
-from coflux.server.project.folding import SIBLINGS, Folding, Node
+from coflux.server.project.folding import SIBLINGS, Folding, Node, sibling_key
 from coflux.server.project.graph_feed import GraphFeed, StepFeed, Wanted, list_page
 from coflux.server.project.keeping import Keeping
 from coflux.server.project.orchestrator import Orchestrator
@@ -27,7 +27,9 @@ RUN = "Rbcdfgh"
 
 
 def node(number: int, parent: int | None, status: str = "value", target: str = "r/t") -> Node:
-    return Node(number, target, (parent, 1) if parent else None, None, status, number, number, 900)
+    above = (parent, 1) if parent else None
+    key = sibling_key(target, above, None)
+    return Node(number, target, above, None, key, status, number, number, 900)
 
 
 def counts_of(nodes: list[Node]) -> dict[str, int]:

@@ -27,16 +27,18 @@ class Node(NamedTuple):
     #: Step and attempt that made it.
     parent: tuple[int, int] | None
     group: int | None
+    #: Siblings that fold together share it.
+    key: str
     status: str
     created_at: int
     started_at: int | None = None
     ended_at: int | None = None
 
-    @property
-    def key(self) -> str:
-        """Siblings that fold together share it; browsers make the same key."""
-        above = self.parent[0] if self.parent is not None else 0
-        return f"{above}.g{self.group}" if self.group is not None else f"{above}.{self.target}"
+
+def sibling_key(target: str, parent: tuple[int, int] | None, group: int | None) -> str:
+    """What siblings that fold together share; browsers make the same key."""
+    above = parent[0] if parent is not None else 0
+    return f"{above}.g{group}" if group is not None else f"{above}.{target}"
 
 
 @dataclass
@@ -81,6 +83,8 @@ class Folding:
         self._nodes: dict[int, Node] = {}
         #: Fold of a step, and whether it is a member; steps sent one by one are absent.
         self._folded: dict[int, tuple[str, bool]] = {}
+        #: One object for each of its values, of which there are few.
+        self._places: dict[tuple[str, bool], tuple[str, bool]] = {}
         self._siblings: dict[str, list[int]] = {}
         self._children: dict[int, list[int]] = {}
 
@@ -108,24 +112,32 @@ class Folding:
 
     def _place(self, node: Node) -> set[str]:
         above = node.parent[0] if node.parent is not None else 0
-        self._children.setdefault(above, []).append(node.number)
+        children = self._children.get(above)
+        if children is None:
+            children = self._children[above] = []
+        children.append(node.number)
         if not self.is_big:
             return set()
         below = self._folded.get(above)
         if below is not None:
             self._fold(node, below[0], False)
             return {below[0]}
+        if node.key not in self.folds and not self._begin_fold(node):
+            return set()
+        self._fold(node, node.key, True)
+        return {node.key}
+
+    def _begin_fold(self, node: Node) -> bool:
+        """Fold the siblings of a new step, if they have become too many."""
         siblings = self._siblings.setdefault(node.key, [])
         siblings.append(node.number)
         shown = len(self._nodes) - len(self._folded)
-        if node.key not in self.folds and len(siblings) <= SIBLINGS and shown <= self._whole:
-            return set()
-        if node.key not in self.folds:
-            self.folds[node.key] = Fold(node.key, self._nodes[siblings[0]])
-            for number in siblings[:-1]:
-                self._fold_whole(self._nodes[number], node.key)
-        self._fold(node, node.key, True)
-        return {node.key}
+        if len(siblings) <= SIBLINGS and shown <= self._whole:
+            return False
+        self.folds[node.key] = Fold(node.key, self._nodes[siblings[0]])
+        for number in siblings[:-1]:
+            self._fold_whole(self._nodes[number], node.key)
+        return True
 
     def _fold_whole(self, node: Node, key: str) -> None:
         """Fold a step that was sent by itself, with all below it."""
@@ -139,16 +151,20 @@ class Folding:
             self._fold(self._nodes[number], key, False)
 
     def _fold(self, node: Node, key: str, is_member: bool) -> None:
-        self._folded[node.number] = (key, is_member)
-        self._count((key, is_member), None, node)
+        folded = self._places.get((key, is_member))
+        if folded is None:
+            folded = self._places[key, is_member] = (key, is_member)
+        self._folded[node.number] = folded
+        self._count(folded, None, node)
 
     def _count(self, folded: tuple[str, bool], before: str | None, node: Node) -> None:
         fold = self.folds[folded[0]]
         _shift(fold.members if folded[1] else fold.below, before, node.status)
-        if node.started_at is not None:
-            fold.started_at = min(fold.started_at or node.started_at, node.started_at)
-        if node.ended_at is not None:
-            fold.ended_at = max(fold.ended_at or 0, node.ended_at)
+        started, ended = node.started_at, node.ended_at
+        if started is not None and (fold.started_at is None or started < fold.started_at):
+            fold.started_at = started
+        if ended is not None and (fold.ended_at is None or ended > fold.ended_at):
+            fold.ended_at = ended
 
 
 def _shift(counts: dict[str, int], before: str | None, after: str) -> None:

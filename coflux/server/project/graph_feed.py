@@ -17,7 +17,7 @@ from coflux.server.core import changes as c
 from coflux.server.core.entities import Execution, Run, Step
 from coflux.server.core.state import State
 from coflux.server.project.calls import Call, no_such, parse_id
-from coflux.server.project.folding import WHOLE, Folding, Node
+from coflux.server.project.folding import WHOLE, Folding, Node, sibling_key
 from coflux.server.project.kept_graphs import Kept
 from coflux.server.views import graph, runs
 
@@ -55,6 +55,7 @@ class GraphFeed:
         self._targets = graph.Targets()
         self._folding = Folding(is_big=False)
         #: Steps whose latest attempt leads to an outcome that is not known yet.
+        self._nodes = Nodes()
         self._open: set[int] = set()
         self.document: Document = {}
 
@@ -92,7 +93,7 @@ class GraphFeed:
                 yield
             executions = [e for e in step.executions if e.environment in seen]
             if executions:
-                self._folding.put(_node(step, executions[-1]))
+                self._folding.put(self._nodes.make(step, executions[-1]))
                 for execution in executions:
                     if execution.groups:
                         groups[execution.id.partition(":")[2]] = graph.show_groups(execution)
@@ -140,7 +141,7 @@ class GraphFeed:
             step = run.steps.get(number)
             executions = [e for e in step.executions if e.environment in seen] if step else []
             if step is not None and executions:
-                folds |= self._folding.put(_node(step, executions[-1]))
+                folds |= self._folding.put(self._nodes.make(step, executions[-1]))
                 self._put_step(state, step, executions, operations)
         self._put_folds(run, folds, operations)
         self._put_header(state, run, operations)
@@ -209,22 +210,37 @@ class GraphFeed:
         return compact
 
 
-def _node(step: Step, latest: Execution) -> Node:
-    submission = step.submission
+class Nodes:
+    """Makes nodes of steps; what many of them share is worked out once."""
+
+    def __init__(self) -> None:
+        #: Target, parent and key by what they are made of.
+        self._shared: dict[tuple[Any, ...], tuple[str, tuple[int, int] | None, str]] = {}
+
+    def make(self, step: Step, latest: Execution) -> Node:
+        """The node of a step with its latest attempt."""
+        submission = step.submission
+        group = submission.group.number if submission.group is not None else None
+        place = (step.parent, group, submission.repository, submission.target)
+        shared = self._shared.get(place)
+        if shared is None:
+            shared = self._shared[place] = _shared(*place)
+        target, parent, key = shared
+        return Node(
+            step.number, target, parent, group, key, runs.status_of(latest), step.created_at,
+            latest.started_at, latest.ended_at,
+        )  # fmt: skip
+
+
+def _shared(
+    above: str | None, group: int | None, repository: str, name: str
+) -> tuple[str, tuple[int, int] | None, str]:
+    target = target_id(repository, name)
     parent = None
-    if step.parent is not None:
-        _, number, attempt = step.parent.split(":")
+    if above is not None:
+        _, number, attempt = above.split(":")
         parent = (int(number), int(attempt))
-    return Node(
-        step.number,
-        target_id(submission.repository, submission.target),
-        parent,
-        submission.group.number if submission.group is not None else None,
-        runs.status_of(latest),
-        step.created_at,
-        latest.started_at,
-        latest.ended_at,
-    )
+    return target, parent, sibling_key(target, parent, group)
 
 
 class StepFeed:
@@ -305,14 +321,14 @@ def list_page(
 
     This is how the members of a fold are seen.
     """
-    targets = graph.Targets()
+    targets, nodes = graph.Targets(), Nodes()
     steps: Document = {}
     groups: Document = {}
     following: int | None = None
     for number in range(after + 1, max(run.steps, default=0) + 1):
         step = run.steps.get(number)
         executions = [e for e in step.executions if e.environment in seen] if step else []
-        if step is None or not executions or not wanted.accepts(_node(step, executions[-1])):
+        if step is None or not executions or not wanted.accepts(nodes.make(step, executions[-1])):
             continue
         if len(steps) == limit:
             following = number - 1

@@ -27,6 +27,7 @@ from coflux.server.core.state import State
 from coflux.server.core.turn import Limits
 from coflux.server.project.clock import Clock
 from coflux.server.project.source import RandomSource
+from coflux.server.project.uncollected import uncollected
 from coflux.server.store.logs import LogStore
 from coflux.server.store.metrics import MetricStore
 from coflux.server.store.store import Store
@@ -93,14 +94,17 @@ class Orchestrator:
         self._commit_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.clock = Clock(self.store.load(self.machine.state))
+        with uncollected():
+            newest = self.store.load(self.machine.state)
+        self.clock = Clock(newest)
 
     # --- outside to inside ----------------------------------------------------------------------
 
     def start(self) -> None:
         """Take up live work; the loop must be running."""
         self._loop = asyncio.get_running_loop()
-        self._decide(lambda now: [self.machine.start(now)])
+        with uncollected():
+            self._decide(lambda now: [self.machine.start(now)])
         self._set_timer()
 
     def put(self, event: Event, lazy: bool = False) -> None:
@@ -188,7 +192,8 @@ class Orchestrator:
         """Read a family in a thread of its own, with a connection of its own."""
         archived = State()
         try:
-            self._read_family(archived, run)
+            with uncollected():
+                self._read_family(archived, run)
         finally:
             self.store.release_thread()
         return archived
