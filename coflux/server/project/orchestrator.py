@@ -26,6 +26,7 @@ from coflux.server.core.machine import Machine, Outcome
 from coflux.server.core.state import State
 from coflux.server.core.turn import Limits
 from coflux.server.project.clock import Clock
+from coflux.server.project.read_ahead import ReadAhead
 from coflux.server.project.source import RandomSource
 from coflux.server.project.uncollected import uncollected
 from coflux.server.store.logs import LogStore
@@ -87,6 +88,7 @@ class Orchestrator:
         self._finished: OrderedDict[str, None] = OrderedDict()
         self._archive: OrderedDict[str, State] = OrderedDict()
         self._reading: dict[str, asyncio.Future[State]] = {}
+        self._ahead = ReadAhead(self._family_aside)
         self._flush_handle: asyncio.Handle | None = None
         self._is_lazy = False
         #: When the last commit ended and how long it took, in seconds.
@@ -135,10 +137,12 @@ class Orchestrator:
         """Put an event that wants an answer, and wait for it."""
         token = next(self._tokens)
         future: asyncio.Future[fx.Effect] = asyncio.get_running_loop().create_future()
+        wanted = event(Caller(token, by))
         self._callers[token] = future
-        self.put(event(Caller(token, by)))
         try:
-            return await future
+            async with self._ahead.of(wanted, self.machine.state.runs):
+                self.put(wanted)
+                return await future
         finally:
             if self._callers.pop(token, None) is not None and future.cancelled():
                 self.put(OutcomeUnawaited(token))
@@ -338,7 +342,7 @@ class Orchestrator:
 
     def _fetch(self, event: Event) -> None:
         """Bring what the event names and what is only in the store into memory."""
-        for root in self.machine.fetch(event, self.store.reader.family):
+        for root in self.machine.fetch(event, self._family):
             self._finished[root] = None
         for key in self.machine.missing_assets(event):
             reader = self.store.reader
@@ -349,6 +353,16 @@ class Orchestrator:
     def _note_finished(self, changes: list[Change]) -> None:
         """Let go of finished runs, the longest finished first, when there are many."""
         for change in changes:
+    def _family(self, run: str) -> list[Change]:
+        facts = self._ahead.take(run)
+        return self.store.reader.family(run) if facts is None else facts
+
+    def _family_aside(self, run: str) -> list[Change]:
+        try:
+            return self.store.reader.family(run)
+        finally:
+            self.store.release_thread()
+
             if isinstance(change, RunFinished):
                 run = self.machine.state.runs.get(change.run)
                 if run is not None:
@@ -362,6 +376,7 @@ class Orchestrator:
                 self.machine.evict(root)
             else:
                 self._finished.move_to_end(root)
+                self._ahead.evicting(self.machine.state.families.get(root, ()))
 
     def _set_timer(self) -> None:
         deadline = self.machine.next_deadline()

@@ -1,8 +1,8 @@
 """Making very many objects at once, without the search for cyclic garbage among them.
 
-Python looks through new objects again and again as they become more; while a hundred thousand steps
-are read, that takes as long as the reading. Belongs here: switching it off for a while, over several
-users. Does not belong here: how often it runs otherwise (`process`).
+Python looks through new objects again and again as they become more; while a hundred thousand
+steps are read, that takes as long as the reading. Belongs here: switching it off for a while, over
+several users. Does not belong here: how often it runs otherwise (`process`).
 """
 
 from __future__ import annotations
