@@ -54,9 +54,13 @@ def stack() -> Iterator[Stack]:
         yield stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, started once."""
+    """Chromium, for the tests of a module.
+
+    Its driver keeps an event loop on this thread, so that other tests in the process could not run
+    one: it must not stay for longer.
+    """
     playwright = pytest.importorskip("playwright.sync_api") if not os.environ.get("CI") else None
     if playwright is None:
         import playwright.sync_api as playwright
