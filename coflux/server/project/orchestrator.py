@@ -350,9 +350,6 @@ class Orchestrator:
             if asset is not None:
                 self.machine.state.add_asset(asset)
 
-    def _note_finished(self, changes: list[Change]) -> None:
-        """Let go of finished runs, the longest finished first, when there are many."""
-        for change in changes:
     def _family(self, run: str) -> list[Change]:
         facts = self._ahead.take(run)
         return self.store.reader.family(run) if facts is None else facts
@@ -363,6 +360,9 @@ class Orchestrator:
         finally:
             self.store.release_thread()
 
+    def _note_finished(self, changes: list[Change]) -> None:
+        """Let go of finished runs, the longest finished first, when there are many."""
+        for change in changes:
             if isinstance(change, RunFinished):
                 run = self.machine.state.runs.get(change.run)
                 if run is not None:
@@ -373,10 +373,10 @@ class Orchestrator:
         for root in list(self._finished)[: len(self._finished) - KEPT]:
             if self.machine.is_evictable(root):
                 del self._finished[root]
+                self._ahead.evicting(self.machine.state.families.get(root, ()))
                 self.machine.evict(root)
             else:
                 self._finished.move_to_end(root)
-                self._ahead.evicting(self.machine.state.families.get(root, ()))
 
     def _set_timer(self) -> None:
         deadline = self.machine.next_deadline()
