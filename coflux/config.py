@@ -91,6 +91,9 @@ def resolve(
         flags, directory or Path.cwd(), os.environ if variables is None else variables
     ):
         for name, value in found.items():
+            if name == "token" and _is_elsewhere(found.get("host"), values.get("host")):
+                # It belongs to the address that the same source names.
+                continue
             if name not in values:
                 values[name] = value
                 sources[name] = origin.format(name=name, upper=name.upper())
@@ -109,6 +112,16 @@ def resolve(
         data_dir=Path(values["data_dir"]).expanduser(),
         sources=sources,
     )
+
+
+def _is_elsewhere(named: str | None, chosen: str | None) -> bool:
+    if named is None or chosen is None:
+        return False
+    try:
+        return address(named) != address(chosen)
+    except InvalidRequest:
+        # Told where it matters; a token is not sent on the strength of it.
+        return named != chosen
 
 
 def _explicit(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,10 @@ from tornado.routing import URLSpec
 from tornado.web import RequestHandler
 from traitlets import Unicode
 
-from coflux.errors import Refused
-from coflux.jupyter.activity import Activity
+from coflux.errors import Conflict, Refused, Unavailable
+from coflux.jupyter.activity import Activity, Working
+from coflux.jupyter.attaching import Attached, Place, at, over
+from coflux.jupyter.forwarding import forward, take_token
 from coflux.jupyter.refusing import refuse_all
 from coflux.jupyter.scripts import widget_script
 from coflux.jupyter.sign_in import JupyterAuthenticator, os_user
@@ -55,11 +57,23 @@ class CofluxApp(ExtensionApp):
         help="""Folder of Coflux's data; default: `.coflux` in the folder that the server shows.
         COFLUX_DATA_DIR names another as well.""",
     ).tag(config=True)
+    server_url = Unicode(
+        "",
+        help="""Address of a Coflux server that runs already: pages and kernels use that one, and
+        none is started here. Without it, a server that runs over `data_dir` is used if there is
+        one.""",
+    ).tag(config=True)
+    server_token = Unicode(
+        "",
+        help="""Token for `server_url`; default: COFLUX_TOKEN, or that of a server of this user on
+        this machine. Everybody who may use this Jupyter server works with it.""",
+    ).tag(config=True)
 
     def initialize_settings(self) -> None:
         """Open the data; what goes wrong is shown on the pages instead of stopping Jupyter."""
         self._cleanup = contextlib.ExitStack()
         self._gateway: Gateway | None = None
+        self._attached: Attached | None = None
         self._announce: Callable[[str], None] | None = None
         self._inherited: dict[str, str | None] = {}
         self._activity: Activity | None = None
@@ -67,24 +81,36 @@ class CofluxApp(ExtensionApp):
         #: Why there is no orchestrator.
         self.problem: str | None = None
         try:
+            self._open()
+        except Exception as error:  # noqa: BLE001 - Jupyter goes on without us, whatever it is
+            self._fail(error)
+
+    def _open(self) -> None:
+        if self.server_url:
+            self._attached = at(self.server_url, self.server_token)
+            return
+        try:
             self._gateway, self._announce = open_gateway(
                 self._data_dir(), project_command(), self._cleanup
             )
-        except Exception as error:  # noqa: BLE001 - Jupyter goes on without us, whatever it is
-            self._fail(error)
+        except Conflict as conflict:
+            # Another server has the data: that one is as good as one of our own.
+            self._attached = over(self._data_dir(), str(conflict))
 
     def initialize_handlers(self) -> None:
         """Mount the gateway's handlers on Jupyter's own."""
         server = self._server()
         prefix = url_path_join(server.base_url, PLACE)
-        if self._gateway is None:
+        if self._attached is not None:
+            specs = forward(self._attached, prefix, JupyterAuthenticator(take_token))
+        elif self._gateway is None:
             assert self.problem is not None
             specs = refuse_all(prefix, self.problem)
         else:
             tokens = TokenAuthenticator(
                 self._gateway.accounts, self._gateway.identify_session, (), cookie=""
             )
-            authenticator = JupyterAuthenticator(tokens)
+            authenticator = JupyterAuthenticator(tokens.identify)
             specs = [
                 widget_script(self._gateway, prefix, authenticator),
                 *mount(self._gateway, prefix, authenticator, JupyterHandler),
@@ -97,10 +123,11 @@ class CofluxApp(ExtensionApp):
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         """The loop runs and the server's address is final: begin to work."""
-        if self._gateway is None or self._announce is None:
-            return
         try:
-            self._begin(self._gateway, self._announce, _address(serverapp))
+            if self._attached is not None:
+                self._begin_attached(self._attached)
+            elif self._gateway is not None and self._announce is not None:
+                self._begin(self._gateway, self._announce, _address(serverapp))
         except Exception as error:  # noqa: BLE001 - logged by Jupyter otherwise, and forgotten
             self._fail(error)
 
@@ -110,11 +137,38 @@ class CofluxApp(ExtensionApp):
         gateway.start()
         path = runtimefile.write(url, token, gateway.data_dir)
         self._cleanup.callback(runtimefile.remove, path)
-        for name, value in zip(VARIABLES, (url.rstrip("/"), token), strict=True):
-            self._inherited[name] = os.environ.get(name)
-            os.environ[name] = value
+        self._hand_down(url.rstrip("/"), token)
         self._activity = self._watched(gateway.working, is_own=True)
         self.log.info("Coflux is at %s (data in %s)", url, gateway.data_dir)
+
+    def _begin_attached(self, attached: Attached) -> None:
+        self._cleanup.callback(attached.close)
+        known: Place | None = None
+
+        async def ask() -> Sequence[Working]:
+            nonlocal known
+            place = attached.place()
+            if place != known:
+                # Started again it may have another port and token; kernels to come are told.
+                known = place
+                self._hand_down(place.url, place.token)
+                self.log.info("Coflux is at %s, which this server is attached to", place.url)
+            return await attached.working()
+
+        try:
+            attached.place()
+        except Unavailable as missing:
+            self.log.warning("%s", missing)
+        self._activity = self._watched(ask, is_own=False)
+
+    def _hand_down(self, url: str, token: str | None) -> None:
+        """Let kernels and terminals inherit where the server is."""
+        for name, value in zip(VARIABLES, (url, token), strict=True):
+            self._inherited.setdefault(name, os.environ.get(name))
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
     def _watched(self, ask: Callable[[], Any], *, is_own: bool) -> Activity:
         server = self._server()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import getpass
 import os
+from collections.abc import Awaitable, Callable
 from urllib.parse import urlencode
 
 from jupyter_core.utils import ensure_async
@@ -20,7 +21,7 @@ from tornado.web import Finish, HTTPError, RequestHandler
 from coflux.errors import Forbidden
 from coflux.server.access import Right
 from coflux.server.gateway.accounts import TOKEN_PREFIX
-from coflux.server.gateway.auth import SESSION_PREFIX, TokenAuthenticator, Unauthenticated
+from coflux.server.gateway.auth import SESSION_PREFIX, Unauthenticated
 from coflux.server.gateway.identity import Grant, Identity
 from coflux.server.gateway.pages import Page
 
@@ -36,13 +37,13 @@ _ACTIONS: tuple[tuple[str, Right], ...] = (
 class JupyterAuthenticator:
     """Jupyter's users with Jupyter's rules; and bearers of Coflux's tokens with ours.
 
-    `tokens` knows the latter. A Jupyter user has the right `read` where the server's authoriser
+    `identify` knows the latter. A Jupyter user has the right `read` where the server's authoriser
     allows the action `read` on the resource `coflux`, `run` where it allows `execute` as well, and
     `admin` where it allows `write` too.
     """
 
-    def __init__(self, tokens: TokenAuthenticator) -> None:
-        self._tokens = tokens
+    def __init__(self, identify: Callable[[str], Awaitable[Identity | None]]) -> None:
+        self._identify = identify
 
     def check_source(self, handler: RequestHandler) -> None:
         """Refuse names that this server does not go by. Origins are judged with the sign-in."""
@@ -54,9 +55,9 @@ class JupyterAuthenticator:
 
     async def authenticate(self, handler: RequestHandler) -> Identity:
         """Who asks; pages send a stranger's browser to Jupyter's login."""
-        token = _own_token(handler)
+        token = own_token(handler)
         if token is not None:
-            identity = await self._tokens.identify(token)
+            identity = await self._identify(token)
             if identity is None:
                 raise Unauthenticated("The token is unknown, revoked or expired.")
             return identity
@@ -69,7 +70,8 @@ class JupyterAuthenticator:
         _check_origin(asking)
         # Asking for it sets the cookie as well.
         xsrf = asking.xsrf_token.decode() if isinstance(handler, Page) else None
-        return Identity("T0", _name(asking, user), await _grants(asking, user), xsrf=xsrf)
+        grants = await _grants(asking, user)
+        return Identity("T0", _name(asking, user), grants, xsrf=xsrf, tags=None)
 
     def sign_in(self, handler: RequestHandler, token: str) -> None:
         """Take Jupyter's token, as its own pages do, and set its cookie."""
@@ -85,7 +87,8 @@ def _jupyter(handler: RequestHandler) -> JupyterHandler:
     return handler
 
 
-def _own_token(handler: RequestHandler) -> str | None:
+def own_token(handler: RequestHandler) -> str | None:
+    """A token of Coflux itself that the request bears, of a person, program or session."""
     scheme, _, token = handler.request.headers.get("Authorization", "").partition(" ")
     token = token.strip()
     is_ours = token.startswith((TOKEN_PREFIX, SESSION_PREFIX))

@@ -40,7 +40,7 @@ elsewhere. With `--json` stdout holds JSON only.
 Every command takes these, where its own list does not say otherwise. What is not given comes from
 `COFLUX_HOST`, `COFLUX_TOKEN`, `COFLUX_PROJECT`, `COFLUX_ENVIRONMENT` and `COFLUX_DATA_DIR`, then
 from the nearest `coflux.toml` (the same names in lower case), then from a server of the same user
-that runs on this machine.
+that runs on this machine. A token that stands beside an address counts for that address only.
 
 """
 

@@ -109,6 +109,21 @@ def test_a_token_is_taken_for_the_address_it_belongs_to_and_no_other(bare: Path)
     assert config.resolve(host="example.org").token is None
 
 
+def test_a_token_beside_another_address_is_not_sent_to_the_one_chosen(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a kernel of Jupyter, variables name its own server; a flag may name another."""
+    monkeypatch.setenv("COFLUX_HOST", "http://127.0.0.1:8888/coflux")
+    monkeypatch.setenv("COFLUX_TOKEN", "of-8888")
+    assert config.resolve(host="example.org").token is None
+    assert config.resolve(host="127.0.0.1:8888/coflux/").token == "of-8888"
+    assert config.resolve().token == "of-8888"
+    (bare / "coflux.toml").write_text('host = "file:1"\ntoken = "of-file"\n')
+    assert config.resolve(host="file:1").token == "of-file"
+    monkeypatch.delenv("COFLUX_HOST")
+    assert config.resolve(host="example.org").token == "of-8888"
+
+
 def test_a_half_written_runtime_file_is_passed_over(bare: Path) -> None:
     folder = config.runtime_directory()
     folder.mkdir(parents=True)

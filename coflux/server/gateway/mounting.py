@@ -41,7 +41,7 @@ def mount(
     page: dict[str, Any] = {**common, "base": base}
 
     def spec(pattern: str, handler: type[RequestHandler], arguments: dict[str, Any]) -> URLSpec:
-        return URLSpec(start + pattern, _based(handler, base_class), arguments)
+        return URLSpec(start + pattern, based(handler, base_class), arguments)
 
     return [
         *(
@@ -75,7 +75,8 @@ def _handler_of(route: Route) -> type[RouteHandler]:
     return _STREAMS[route.name]
 
 
-def _based(handler: type[RequestHandler], base: type[RequestHandler] | None) -> Any:
+def based(handler: type[RequestHandler], base: type[RequestHandler] | None) -> Any:
+    """The handler with the application's own class mixed in, if there is one."""
     if base is None:
         return handler
     return type(handler.__name__, (handler, base), {"__module__": handler.__module__})

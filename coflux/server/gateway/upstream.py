@@ -44,7 +44,7 @@ _MAX_IDLE = 64
 #: An idle connection older than this, in seconds, is not used again.
 _MAX_IDLE_AGE = 60.0
 #: Long polls last 30 s at most; a process that says nothing for longer is stuck.
-_PARAMETERS = HTTP1ConnectionParameters(
+PARAMETERS = HTTP1ConnectionParameters(
     header_timeout=120.0, max_body_size=1 << 62, chunk_size=256 * 1024
 )
 
@@ -115,7 +115,7 @@ class Upstream:
         """
         stream = self._take(path) or await connect(path)
         on_stream(stream)
-        connection = HTTP1Connection(stream, is_client=True, params=_PARAMETERS)
+        connection = HTTP1Connection(stream, is_client=True, params=PARAMETERS)
         try:
             # Not awaited: a peer that died answers with the end of the stream, met when reading.
             connection.write_headers(start, headers, body)
