@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from coflux.errors import WaitCycle as WaitCycle
     from coflux.handles import Asset as Asset
     from coflux.handles import Execution as Execution
+    from coflux.handles import Input as Input
     from coflux.metrics import Metric as Metric
     from coflux.metrics import MetricGroup as MetricGroup
     from coflux.metrics import MetricScale as MetricScale
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from coflux.options import Cache as Cache
     from coflux.options import Defer as Defer
     from coflux.options import Retries as Retries
+    from coflux.prompts import Prompt as Prompt
     from coflux.schedule import Schedule as Schedule
     from coflux.secret import Secret as Secret
     from coflux.target import Target as Target
@@ -82,9 +84,10 @@ _HOMES = {
         "InputDismissed", "InvalidRequest", "NotFound", "NotInExecution", "NotSerialisable",
         "Refused", "Unavailable", "WaitCycle",
     ),
-    "handles": ("Asset", "Execution"),
+    "handles": ("Asset", "Execution", "Input"),
     "metrics": ("Metric", "MetricGroup", "MetricScale", "progress"),
     "options": ("Cache", "Defer", "Retries"),
+    "prompts": ("Prompt",),
     "secret": ("Secret",),
     "schedule": ("Schedule",),
     "target": ("Target",),
@@ -94,12 +97,12 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "Asset", "Cache", "Client", "CofluxError", "Conflict", "Defer", "Execution",
     "ExecutionAbandoned", "ExecutionCancelled", "ExecutionCrashed", "ExecutionError",
-    "ExecutionTerminated", "ExecutionTimeout", "Forbidden", "InputDismissed", "InvalidRequest",
-    "Metric", "MetricGroup", "MetricScale", "NotFound", "NotInExecution", "NotSerialisable",
-    "Refused", "Retries", "Run", "Schedule", "Secret", "Target", "Unavailable", "WaitCycle",
-    "cancel", "checkpoint", "connect", "group", "log_debug", "log_error", "log_info",
-    "log_warning", "persist_asset", "progress", "scheduled_at", "select", "sensor", "stub",
-    "suspend", "suspense", "task", "workflow",
+    "ExecutionTerminated", "ExecutionTimeout", "Forbidden", "Input", "InputDismissed",
+    "InvalidRequest", "Metric", "MetricGroup", "MetricScale", "NotFound", "NotInExecution",
+    "NotSerialisable", "Prompt", "Refused", "Retries", "Run", "Schedule", "Secret", "Target",
+    "Unavailable", "WaitCycle", "cancel", "checkpoint", "connect", "group", "log_debug",
+    "log_error", "log_info", "log_warning", "persist_asset", "progress", "scheduled_at", "select",
+    "sensor", "stub", "suspend", "suspense", "task", "workflow",
 ]  # fmt: skip
 
 

@@ -11,12 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from coflux import host as hosts
-from coflux.handles import Asset, Execution
+from coflux.handles import Asset, Handle
 from coflux.model import Value
 from coflux.options import Time, milliseconds
+
+H = TypeVar("H", bound=Handle[Any])
 
 _NAME_LIMIT = 100
 
@@ -86,12 +88,11 @@ def scheduled_at() -> datetime | None:
     return None if instant is None else datetime.fromtimestamp(instant / 1000, timezone.utc)
 
 
-def select(
-    handles: Sequence[Execution[Any]], cancel_remaining: bool = False
-) -> tuple[Execution[Any], list[Execution[Any]]]:
+def select(handles: Sequence[H], cancel_remaining: bool = False) -> tuple[H, list[H]]:
     """Wait for the first of several handles, and return it and the others in order.
 
-    With `cancel_remaining` the others are cancelled as the first one is there.
+    With `cancel_remaining` the other executions are cancelled as the first one is there; inputs
+    never are.
 
     Raises `ValueError` for an empty list and `NotInExecution` outside an execution.
     """
@@ -114,12 +115,12 @@ def select(
     return handles[index], handles[:index] + handles[index + 1 :]
 
 
-def cancel(handles: Iterable[Execution[Any]]) -> None:
-    """Cancel several executions with all that runs for them, all or none.
+def cancel(handles: Iterable[Handle[Any]]) -> None:
+    """Cancel several executions, with all that runs for them, and inputs; all or none.
 
     What has ended stays as it is. Raises `NotInExecution` outside an execution.
     """
-    handles = [handles] if isinstance(handles, Execution) else list(handles)
+    handles = [handles] if isinstance(handles, Handle) else list(handles)
     for each in handles:
         _check_handle(each, "cancel()")
     host = hosts.require("cancel()")
@@ -128,8 +129,8 @@ def cancel(handles: Iterable[Execution[Any]]) -> None:
 
 
 def _check_handle(handle: object, what: str) -> None:
-    if not isinstance(handle, Execution):
-        raise TypeError(f"{what} takes executions, not {type(handle).__name__}")
+    if not isinstance(handle, Handle):
+        raise TypeError(f"{what} takes executions and inputs, not {type(handle).__name__}")
 
 
 def checkpoint(*args: Any, **kwargs: Any) -> None:

@@ -1,7 +1,7 @@
 """Handles: what user code holds instead of an outcome or a set of files (PY-2).
 
-Belongs here: waiting for an execution, and restoring an asset. Does not belong here: who answers
-(`host` inside an execution, `client` outside), and encoding.
+Belongs here: waiting for an execution or an answer, and restoring an asset. Does not belong here:
+who answers (`host` inside an execution, `client` outside), and encoding.
 """
 
 from __future__ import annotations
@@ -27,13 +27,119 @@ D = TypeVar("D")
 _local_numbers = itertools.count(1)
 
 
-class Execution(Generic[T]):
+class Handle(Generic[T]):
+    """What can be waited for: an execution, or an input."""
+
+    __slots__ = ("__weakref__",)
+
+    #: What it is called in messages.
+    kind = "handle"
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        raise NotImplementedError
+
+    def result(self, timeout: Time | None = None) -> T:
+        """Wait for the outcome and return its value.
+
+        With a `timeout` (seconds or timedelta) the builtin `TimeoutError` is raised when it is
+        up; without one, waiting inside `cf.suspense` may suspend.
+        """
+        limit = None if timeout is None else milliseconds(timeout, "timeout")
+        host = hosts.current()
+        if host is None:
+            return self._result_outside(limit)
+        block = hosts.suspense_block.get() if limit is None else None
+        if block is not None:
+            outcome = host.resolve([self.id], timeout_ms=block, suspend=True)
+        else:
+            outcome = host.resolve([self.id], timeout_ms=limit, suspend=False)
+        if outcome is None:
+            raise TimeoutError(f"{self._shown()} has no outcome after {(limit or 0) / 1000:g} s")
+        return self._value_of(outcome, host)
+
+    @overload
+    def poll(self, timeout: Time | None = None) -> T | None: ...
+    @overload
+    def poll(self, timeout: Time | None = None, *, default: D) -> T | D: ...
+    @overload
+    def poll(self, timeout: Time | None, default: D) -> T | D: ...
+
+    def poll(self, timeout: Time | None = None, default: Any = None) -> Any:
+        """The value if it is there within `timeout` (None: at once), else `default`.
+
+        Never suspends. Raises as `result` for a bad outcome.
+        """
+        limit = 0 if timeout is None else milliseconds(timeout, "timeout")
+        host = hosts.current()
+        if host is None:
+            try:
+                return self.result(limit / 1000)
+            except TimeoutError as error:
+                if isinstance(error, ExecutionError):
+                    raise
+                return default
+        outcome = host.resolve([self.id], timeout_ms=limit, suspend=False)
+        return default if outcome is None else self._value_of(outcome, host)
+
+    def cancel(self) -> None:
+        """Cancel it; what has ended stays as it is."""
+        if (host := hosts.current()) is not None:
+            host.cancel([self.id])
+        else:
+            self._cancel_outside()
+
+    def __await__(self) -> Generator[Any, None, T]:
+        return self._await().__await__()
+
+    async def _await(self) -> T:
+        host = hosts.current()
+        if host is None:
+            # Late: executors are forked with what is imported, and most need no event loop.
+            import asyncio
+
+            return await asyncio.get_running_loop().run_in_executor(None, self.result)
+        block = hosts.suspense_block.get()
+        outcome = await host.resolve_later(self.id, timeout_ms=block, suspend=block is not None)
+        assert outcome is not None, "without a timeout of its own a wait does not expire"
+        return self._value_of(outcome, host)
+
+    def _value_of(self, outcome: Outcome, host: hosts.Host) -> T:
+        return cast(T, value_of(outcome, host))
+
+    def _result_outside(self, limit_ms: int | None) -> T:
+        """The value, for a process that runs no execution."""
+        raise NotImplementedError
+
+    def _cancel_outside(self) -> None:
+        raise NotImplementedError
+
+    def __coflux_reference__(self) -> Reference:
+        raise NotImplementedError
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.__coflux_reference__().id,)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def _shown(self) -> str:
+        return f"{self.kind} {self.id}"
+
+    def __repr__(self) -> str:
+        return f"<{self._shown()}>"
+
+
+class Execution(Handle[T]):
     """One attempt at a step, whose outcome can be waited for.
 
     The same handle waits for retries, suspensions and whatever else the attempt leads to.
     """
 
-    __slots__ = ("__weakref__", "_id", "_local", "_ticket")
+    __slots__ = ("_id", "_local", "_ticket")
+
+    kind = "execution"
 
     def __init__(self, id: str | None, *, ticket: hosts.Ticket | None = None) -> None:
         self._id = id
@@ -65,21 +171,7 @@ class Execution(Generic[T]):
         Raises `ExecutionError` (also a subclass of the class that was raised), or
         `ExecutionTerminated` for an outcome without one.
         """
-        limit = None if timeout is None else milliseconds(timeout, "timeout")
-        if self._local is not None:
-            return self._local()
-        host = hosts.current()
-        if host is None:
-            client = _client(f"waiting for {self._shown()}")
-            return cast(T, client.wait(self.id, None if limit is None else limit / 1000))
-        block = hosts.suspense_block.get() if limit is None else None
-        if block is not None:
-            outcome = host.resolve([self.id], timeout_ms=block, suspend=True)
-        else:
-            outcome = host.resolve([self.id], timeout_ms=limit, suspend=False)
-        if outcome is None:
-            raise TimeoutError(f"{self._shown()} has no outcome after {(limit or 0) / 1000:g} s")
-        return cast(T, value_of(outcome, host))
+        return self._local() if self._local is not None else super().result(timeout)
 
     @overload
     def poll(self, timeout: Time | None = None) -> T | None: ...
@@ -93,53 +185,31 @@ class Execution(Generic[T]):
 
         Never suspends. Raises as `result` for a bad outcome.
         """
-        limit = 0 if timeout is None else milliseconds(timeout, "timeout")
-        if self._local is not None:
-            return self._local()
-        host = hosts.current()
-        if host is None:
-            try:
-                return self.result(limit / 1000)
-            except TimeoutError as error:
-                if isinstance(error, ExecutionError):
-                    raise
-                return default
-        outcome = host.resolve([self.id], timeout_ms=limit, suspend=False)
-        return default if outcome is None else value_of(outcome, host)
+        return self._local() if self._local is not None else super().poll(timeout, default)
 
     def cancel(self) -> None:
         """Cancel it with all that runs for it; what has ended stays as it is."""
-        if self._local is not None:
-            return
-        if (host := hosts.current()) is not None:
-            host.cancel([self.id])
-        else:
-            _client(f"cancelling {self._shown()}").cancel(self.id)
-
-    def __await__(self) -> Generator[Any, None, T]:
-        return self._await().__await__()
+        if self._local is None:
+            super().cancel()
 
     async def _await(self) -> T:
-        host = hosts.current()
-        if host is None or self._local is not None:
-            # Late: executors are forked with what is imported, and most need no event loop.
-            import asyncio
+        if self._local is None:
+            return await super()._await()
+        import asyncio
 
-            return await asyncio.get_running_loop().run_in_executor(None, self.result)
-        block = hosts.suspense_block.get()
-        limit = None if block is None else block
-        suspend = block is not None
-        outcome = await host.resolve_later(self.id, timeout_ms=limit, suspend=suspend)
-        assert outcome is not None, "without a timeout of its own a wait does not expire"
-        return cast(T, value_of(outcome, host))
+        return await asyncio.get_running_loop().run_in_executor(None, self.result)
+
+    def _result_outside(self, limit_ms: int | None) -> T:
+        client = client_for(f"waiting for {self._shown()}")
+        return cast(T, client.wait(self.id, None if limit_ms is None else limit_ms / 1000))
+
+    def _cancel_outside(self) -> None:
+        client_for(f"cancelling {self._shown()}").cancel(self.id)
 
     def __coflux_reference__(self) -> Reference:
         if self._local is not None:
             raise NotInExecution(f"{self._shown()} was called here; it means nothing elsewhere")
         return Reference("execution", self.id)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.__coflux_reference__().id,)
 
     def __eq__(self, other: object) -> bool:
         if self is other:
@@ -153,8 +223,59 @@ class Execution(Generic[T]):
         known = self._id or (self._ticket.known() if self._ticket is not None else None)
         return f"execution {known}" if known else "an execution just submitted"
 
-    def __repr__(self) -> str:
-        return f"<{self._shown()}>"
+
+class Input(Handle[T]):
+    """A question to a person, whose answer can be waited for.
+
+    `parse` makes the object that `result` gives out of the answer as JSON; a handle that came in
+    a value has none and gives the JSON.
+    """
+
+    __slots__ = ("_id", "_parse")
+
+    kind = "input"
+
+    def __init__(self, id: str, parse: Callable[[Any], T] | None = None) -> None:
+        self._id = id
+        self._parse = parse
+
+    @property
+    def id(self) -> str:
+        """`RUN/i1`."""
+        return self._id
+
+    def result(self, timeout: Time | None = None) -> T:
+        """Wait for the answer and return it, as an object of the prompt's model if it has one.
+
+        With a `timeout` (seconds or timedelta) the builtin `TimeoutError` is raised when it is
+        up; without one, waiting inside `cf.suspense` may suspend.
+
+        Raises `InputDismissed`, or `ExecutionCancelled` where the input was cancelled.
+        """
+        return super().result(timeout)
+
+    def _value_of(self, outcome: Outcome, host: hosts.Host) -> T:
+        return self._parsed(value_of(outcome, host))
+
+    def _parsed(self, answer: Any) -> T:
+        return self._parse(answer) if self._parse is not None else cast(T, answer)
+
+    def _result_outside(self, limit_ms: int | None) -> T:
+        client = client_for(f"waiting for {self._shown()}")
+        seconds = None if limit_ms is None else limit_ms / 1000
+        return self._parsed(client.inputs.wait(self.id, seconds))
+
+    def _cancel_outside(self) -> None:
+        client_for(f"cancelling {self._shown()}").inputs.cancel(self.id)
+
+    def __coflux_reference__(self) -> Reference:
+        return Reference("input", self.id)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Input) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
 
 
 def value_of(outcome: Outcome, host: hosts.Host) -> Any:
@@ -195,7 +316,7 @@ class Asset:
         if host is not None:
             base, blobs = host.directory, host.blobs
         else:
-            base, blobs = Path.cwd(), _client(f"restoring asset {self._id}").blobs
+            base, blobs = Path.cwd(), client_for(f"restoring asset {self._id}").blobs
         path: Path = assets.restore(manifest, base=base, blobs=blobs, to=to, entry=self._entry)
         return path
 
@@ -208,7 +329,7 @@ class Asset:
         host = hosts.current()
         if host is not None:
             return host.manifest(self._id)
-        return _client(f"asset {self._id}").asset_manifest(self._id)
+        return client_for(f"asset {self._id}").asset_manifest(self._id)
 
     def __coflux_reference__(self) -> Reference:
         if self._entry is not None:
@@ -235,10 +356,11 @@ def make_handle(reference: Reference) -> Any:
         return Execution(reference.id)
     if reference.kind == "asset":
         return Asset(reference.id)
-    return reference
+    return Input(reference.id)
 
 
-def _client(what: str) -> Client:
+def client_for(what: str) -> Client:
+    """The client of this process; raises `NotInExecution`, naming `what` needs it."""
     client = hosts.client()
     if client is None:
         raise NotInExecution(f"{what} needs an execution, or a connection: coflux.connect()")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from coflux.errors import NotInExecution
-from coflux.model import AssetManifest, Group, MetricDefinition, Submission, Value
+from coflux.model import AssetManifest, Group, MetricDefinition, Question, Submission, Value
 from coflux.wire import Outcome
 
 if TYPE_CHECKING:
@@ -94,6 +94,9 @@ class Host(Protocol):
 
     def persist(self, manifest: AssetManifest) -> str:
         """Record an asset whose blobs are stored; returns its id."""
+
+    def ask(self, question: Question) -> str:
+        """Ask a person; returns the id of the input."""
 
     def manifest(self, asset: str) -> AssetManifest:
         """The files of an asset; records the dependency."""

@@ -286,13 +286,26 @@ Result = Union[
     Suspended, Recurred, Superseded, Cached, Deferred, Spawned,
 ]  # fmt: skip
 
+
+class Dismissed(Record, tag="dismissed"):
+    """Somebody would not answer an input; no execution ends so."""
+
+    by: str = ""
+
+
+#: What whoever waits for an execution or an input can be told.
+Resolution = Union[
+    Returned, Raised, Crashed, Abandoned, TimedOut, Cancelled,
+    Suspended, Recurred, Superseded, Cached, Deferred, Spawned, Dismissed,
+]  # fmt: skip
+
 LINKS = (Cached, Deferred, Spawned)
 FAILURES = (Raised, Crashed, Abandoned, TimedOut)
 #: What a waiter can be told in the end.
 FINAL = (Returned, Raised, Crashed, Abandoned, TimedOut, Cancelled)
 
 
-def result_kind(result: Result) -> str:
+def result_kind(result: Resolution) -> str:
     """The kind's name as shown in SEMANTICS.md section 6 (`value`, `error`, `crashed`, …)."""
     return str(type(result).__struct_config__.tag)
 
@@ -319,6 +332,29 @@ class AssetManifest(Record):
     is_file: bool = False
     #: Where it was, relative to the execution's directory; restore() writes there again.
     path: str = "."
+
+
+# --- inputs -----------------------------------------------------------------------------------
+
+
+class Question(Record):
+    """What a person is asked (IN-1). Schema and initial value are JSON texts; None = there is none.
+
+    `message` is the template with its placeholders filled in.
+    """
+
+    template: str
+    message: str
+    schema: str | None = None
+    title: str | None = None
+    #: Labels of the two things that one can do: respond and dismiss.
+    actions: tuple[str, str] = ("Submit", "Dismiss")
+    #: Tags that whoever responds must have.
+    requires: Requires = {}
+    placeholders: dict[str, Value] = {}
+    initial: str | None = None
+    #: Given by the code; None = made of all the others but the initial value (IN-2).
+    key: str | None = None
 
 
 # --- logs -------------------------------------------------------------------------------------
@@ -420,9 +456,19 @@ def execution_id(run: str, step: int, attempt: int) -> str:
     return f"{run}:{step}:{attempt}"
 
 
+def input_id(run: str, number: int) -> str:
+    """`RUN/i1`."""
+    return f"{run}/i{number}"
+
+
+def is_input(id: str) -> bool:
+    """Whether an id is an input's, as opposed to an execution's or an asset's."""
+    return "/i" in id
+
+
 def run_of(id: str) -> str:
-    """The run part of a run, step or execution id."""
-    return id.partition(":")[0]
+    """The run part of a run, step, execution or input id."""
+    return id.partition(":")[0].partition("/")[0]
 
 
 def digest(*parts: bytes) -> bytes:

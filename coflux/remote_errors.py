@@ -228,19 +228,20 @@ _RAISE = compile("1 / 0", "", "exec")
 # --- results ----------------------------------------------------------------------------------
 
 
-def exception_for(result: model.Result, execution: str = "") -> errors.CofluxError:
+def exception_for(result: model.Resolution, execution: str = "") -> errors.CofluxError:
     """What a waiter raises for a resolved result that is no value.
 
-    `execution` is the id of the execution that ended so, for the message and `fields`.
+    `execution` is the id of the execution or input that ended so, for the message and `fields`.
     """
     if isinstance(result, model.Raised):
         return revive(result.error)
     kind, message, fields = _terminated(result)
-    subject = f"execution {execution}" if execution else "the execution"
-    return kind(f"{subject} {message}", execution=execution, **fields)
+    what = "input" if model.is_input(execution) else "execution"
+    subject = f"{what} {execution}" if execution else f"the {what}"
+    return kind(f"{subject} {message}", **{what: execution}, **fields)
 
 
-def _terminated(result: model.Result) -> tuple[type[errors.CofluxError], str, dict[str, Any]]:
+def _terminated(result: model.Resolution) -> tuple[type[errors.CofluxError], str, dict[str, Any]]:
     if isinstance(result, model.Crashed):
         return errors.ExecutionCrashed, f"crashed: {crash_text(result)}", _fields(result)
     if isinstance(result, model.Abandoned):
@@ -253,10 +254,13 @@ def _terminated(result: model.Result) -> tuple[type[errors.CofluxError], str, di
         by = f" by {result.by}" if result.by else ""
         why = f": {result.cause}" if result.cause else ""
         return errors.ExecutionCancelled, f"was cancelled{by}{why}", _fields(result)
+    if isinstance(result, model.Dismissed):
+        by = f" by {result.by}" if result.by else ""
+        return errors.InputDismissed, f"was dismissed{by}", _fields(result)
     return errors.CofluxError, f"has no outcome yet ({model.result_kind(result)})", {}
 
 
-def _fields(result: model.Result) -> dict[str, Any]:
+def _fields(result: model.Resolution) -> dict[str, Any]:
     return {name: getattr(result, name) for name in result.__struct_fields__}
 
 

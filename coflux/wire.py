@@ -28,8 +28,10 @@ from coflux.model import (
     Definition,
     LogEntry,
     Measurement,
+    Question,
     Record,
     Requires,
+    Resolution,
     Result,
     Submission,
     Value,
@@ -237,7 +239,15 @@ class Checkpoint(Record, tag="checkpoint"):
     arguments: dict[str, Value]
 
 
-Request = Union[Submit, Wait, Suspend, Cancel, Persist, Restore, Checkpoint]
+class Ask(Record, tag="ask"):
+    """Ask a person (IN-1)."""
+
+    execution: str
+    key: int
+    question: Question
+
+
+Request = Union[Submit, Wait, Suspend, Cancel, Persist, Restore, Checkpoint, Ask]
 
 
 class Numbered(Record, tag="n"):
@@ -246,7 +256,7 @@ class Numbered(Record, tag="n"):
     number: int
     message: Union[
         Acknowledged, Started, Ended, Gone, Code, Announced, Draining, Closing, Logged, Measured,
-        Submit, Wait, Depend, Suspend, Cancel, Persist, Restore, Checkpoint,
+        Submit, Wait, Depend, Suspend, Cancel, Persist, Restore, Checkpoint, Ask,
     ]  # fmt: skip
 
 
@@ -299,11 +309,14 @@ class Submitted(Record, tag="submitted"):
 
 
 class Outcome(Record):
-    """The resolved outcome of a handle: the execution its links lead to, and how that ended."""
+    """The resolved outcome of a handle: the execution its links lead to, and how that ended.
+
+    An input leads to itself.
+    """
 
     handle: str
     execution: str
-    result: Result
+    result: Resolution
 
 
 class Resolved(Record, tag="resolved"):
@@ -332,6 +345,12 @@ class Restored(Record, tag="restored"):
     manifest: AssetManifest
 
 
+class Asked(Record, tag="asked"):
+    """The id of the input."""
+
+    input: str
+
+
 class Done(Record, tag="done"):
     """The request has been carried out."""
 
@@ -344,7 +363,7 @@ class Refusal(Record, tag="refusal"):
     message: str
 
 
-Answer = Union[Submitted, Resolved, Expired, Persisted, Restored, Done, Refusal]
+Answer = Union[Submitted, Resolved, Expired, Persisted, Restored, Asked, Done, Refusal]
 
 
 class Reply(Record, tag="reply"):

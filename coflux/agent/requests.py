@@ -28,7 +28,16 @@ from coflux.agent.measuring import Measuring
 from coflux.blobs import Blobs
 from coflux.errors import REFUSALS, CofluxError, NotFound, NotSerialisable, Refused, WaitCycle
 from coflux.handles import make_handle
-from coflux.model import AssetManifest, Group, Level, MetricDefinition, Record, Submission, Value
+from coflux.model import (
+    AssetManifest,
+    Group,
+    Level,
+    MetricDefinition,
+    Question,
+    Record,
+    Submission,
+    Value,
+)
 from coflux.secret import Secret
 from coflux.target import Target
 from coflux.wire import Outcome
@@ -311,6 +320,12 @@ class Requests:
         message = wire.Persist(self.execution, key, manifest)
         answer: wire.Persisted = self._ask(key, message, wire.Persisted)
         return answer.asset
+
+    def ask(self, question: Question) -> str:
+        """Ask a person; returns the id of the input."""
+        key = next(self._keys)
+        answer: wire.Asked = self._ask(key, wire.Ask(self.execution, key, question), wire.Asked)
+        return answer.input
 
     def manifest(self, asset: str) -> AssetManifest:
         """The files of an asset; records the dependency."""

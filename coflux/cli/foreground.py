@@ -27,11 +27,13 @@ from coflux.model import (
     AssetManifest,
     Group,
     MetricDefinition,
+    Question,
     Raised,
     Result,
     Returned,
     Submission,
     Value,
+    is_input,
     run_of,
 )
 from coflux.remote_errors import describe, exception_for
@@ -190,6 +192,9 @@ class Foreground:
             if known is not None:
                 return Outcome(handle, known.execution, known.result)
         seconds = None if timeout_ms is None else timeout_ms / 1000
+        if is_input(handles[0]):
+            answer = self._client.inputs.wait(handles[0], seconds)
+            return Outcome(handles[0], handles[0], Returned(self.encode(answer, "answer")))
         try:
             found = self._client.wait_outcome(handles[0], seconds, encoded=True)
         except TimeoutError:
@@ -224,6 +229,14 @@ class Foreground:
         id = f"debug-{len(self._assets) + 1}"
         self._assets[id] = manifest
         return id
+
+    def ask(self, question: Question) -> str:
+        """Nobody: the answer is the one that the run has got to the same question."""
+        run = run_of(self.execution)
+        for row in self._client.inputs.list(run=run, all=True):
+            if (row["message"], row["title"]) == (question.message, question.title):
+                return str(row["input"])
+        raise NotFound(f"run {run} has not asked {question.message!r}; nobody is asked here")
 
     def manifest(self, asset: str) -> AssetManifest:
         """The files of an asset."""

@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "debug:debug",
         "Run a step in the foreground with its saved arguments, and look at it where it fails.",
     ),
+    "inputs": ("inputs:inputs", "Show and answer questions that running code has asked."),
     "metrics": ("metrics:metrics", "Show what a run, step or execution measured."),
     "env": ("env:env", "Manage the environments of the project."),
     "projects": ("projects:projects", "Manage the projects of the server."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from coflux.cli.options import Duration, Invocation, common
+from coflux.cli.options import Duration, Invocation, common, read_tags
 from coflux.cli.output import emit, moment, note, table
 
 
@@ -39,14 +39,18 @@ def list_(call: Invocation) -> None:
 @click.option(
     "--expires", type=Duration(), metavar="TIME", help="When it ends, from now: 12h, 90d."
 )
+@click.option("--tag", "tags", multiple=True, metavar="KEY:VALUE",
+              help="It may answer questions that require this; repeat for more.")  # fmt: skip
 @common
-def create(call: Invocation, name: str, right: str, expires: int | None) -> None:
+def create(
+    call: Invocation, name: str, right: str, expires: int | None, tags: tuple[str, ...]
+) -> None:
     """Create a token and show its value, this once.
 
     --environment limits it to a pattern of environments: a name, `prefix/*`, or `*` (the default).
     """
     pattern = call.flags["environment"] or "*"
-    created = call.client.create_token(name, right, pattern, expires)
+    created = call.client.create_token(name, right, pattern, expires, read_tags(tags))
     if call.as_json:
         emit(created)
         return

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from coflux import config
 from coflux.client.environments import Environments
 from coflux.client.hooks import Hooks
+from coflux.client.inputs import Inputs
 from coflux.client.outcome import Outcome, read_outcome
 from coflux.client.patience import Patience
 from coflux.client.pools import Pools
@@ -57,6 +58,7 @@ class Client:
         self.hooks = Hooks(self)
         self.slots = Slots(self)
         self.schedules = Schedules(self)
+        self.inputs = Inputs(self)
         self._blobs: Any = None
         self._lock = threading.Lock()
 
@@ -356,15 +358,25 @@ class Client:
         return self._list("/tokens")
 
     def create_token(
-        self, name: str, right: str, environment: str = "*", expires_ms: int | None = None
+        self,
+        name: str,
+        right: str,
+        environment: str = "*",
+        expires_ms: int | None = None,
+        tags: Mapping[str, tuple[str, ...]] | None = None,
     ) -> dict[str, Any]:
-        """Create a token; the answer is the only place that shows its value."""
-        body = {
+        """Create a token; the answer is the only place that shows its value.
+
+        With `tags` it may answer inputs that require them.
+        """
+        body: dict[str, Any] = {
             "name": name,
             "right": right,
             "environment": environment,
             "expires_ms": expires_ms,
         }
+        if tags:
+            body["tags"] = dict(tags)
         answer: dict[str, Any] = self._post("/tokens", body)
         return answer
 

@@ -36,6 +36,8 @@ class Principal(msgspec.Struct, frozen=True):
     name: str
     id: str
     scopes: tuple[Scope, ...] = ()
+    #: What it may answer besides (IN-5); None = whatever is required.
+    tags: dict[str, tuple[str, ...]] | None = {}
 
     def may(self, right: Right, environment: str) -> bool:
         """Whether some scope gives `right` in the environment of that name."""

@@ -79,6 +79,8 @@ class TokenInfo(Answer):
     created_at: int
     created_by: str
     expires_at: int | None = None
+    #: Tags of inputs that it may answer.
+    tags: dict[str, list[str]] = {}
 
 
 class Done(Answer):
@@ -144,6 +146,40 @@ class StepDetail(Answer):
     options: Any = None
 
 
+class InputRow(Answer):
+    """A question to a person; `awaited`: somebody waits for the answer now."""
+
+    input: str
+    run: str
+    environment: str
+    state: Literal["open", "answered", "dismissed", "cancelled"]
+    awaited: bool
+    created_at: int
+    #: Who asked, and its `repository/target`.
+    execution: str
+    target: str
+    title: str | None
+    message: str
+    #: Tags that the responder's token must have.
+    requires: dict[str, Any]
+    #: Labels: `respond` and `dismiss`.
+    actions: dict[str, str]
+
+
+class InputDetail(InputRow):
+    """An input with its schema, and what became of it."""
+
+    template: str
+    placeholders: dict[str, str]
+    schema: Any
+    initial: Any
+    has_initial: bool
+    answer: Any
+    ended_at: int | None
+    by: str | None
+    cause: str | None
+
+
 class RunDetail(Answer):
     """A run with all its steps."""
 
@@ -157,6 +193,8 @@ class RunDetail(Answer):
     groups: Any = None
     #: Targets of which more than one version of the code ran.
     mixed_code: list[str] = []
+    #: What it has asked people.
+    inputs: list[InputRow] = []
     #: Send it as `since` to hear only what changes; `is_whole` says whether all steps are here.
     cursor: str = ""
     is_whole: bool = True

@@ -43,6 +43,8 @@ class NewToken(Body):
     environment: str = "*"
     #: From now; None = never expires.
     expires_ms: int | None = None
+    #: Inputs that require these may be answered with it (IN-5).
+    tags: dict[str, tuple[str, ...]] = {}
 
 
 # --- runs -------------------------------------------------------------------------------------
@@ -75,6 +77,16 @@ class Cancellation(Body):
     """Cancel what the path names, everywhere or in one environment (CN-1)."""
 
     environment: str | None = None
+
+
+class Response(Body):
+    """The answer to an input: any JSON that fits its schema."""
+
+    value: Any
+
+
+class Nothing(Body):
+    """There is nothing to say."""
 
 
 class Rerun(Body):

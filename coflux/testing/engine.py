@@ -335,7 +335,13 @@ class Engine:
                 self._abort(effect.execution)
             elif isinstance(
                 effect,
-                fx.Submitted | fx.Answer | fx.Expire | fx.Confirm | fx.GiveAsset | fx.Refuse,
+                fx.Submitted
+                | fx.Answer
+                | fx.Expire
+                | fx.Confirm
+                | fx.GiveAsset
+                | fx.GiveInput
+                | fx.Refuse,
             ):
                 self._deliver(effect)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from coflux import values
 from coflux.errors import REFUSALS, NotFound, Refused, WaitCycle
 from coflux.handles import make_handle
-from coflux.model import AssetManifest, Group, MetricDefinition, Submission, Value
+from coflux.model import AssetManifest, Group, MetricDefinition, Question, Submission, Value
 from coflux.secret import Secret
 from coflux.server.core import effects as fx
 from coflux.server.core import events as e
@@ -209,6 +209,14 @@ class EngineHost:
         digest = assets.digest(manifest)
         answer: fx.GiveAsset = self._ask(lambda to: e.AssetPersisted(to, manifest, digest))
         return answer.asset
+
+    def ask(self, question: Question) -> str:
+        """Ask the person that the test plays."""
+        from coflux.server import schemas
+
+        schemas.check_question(question)
+        answer: fx.GiveInput = self._ask(lambda to: e.InputRequested(to, question))
+        return answer.input
 
     def manifest(self, asset: str) -> AssetManifest:
         """The files of an asset."""

@@ -19,6 +19,7 @@ from coflux.model import (
     Overrides,
     Parameter,
     PoolSpec,
+    Question,
     Reference,
     Returned,
     Submission,
@@ -34,6 +35,10 @@ from coflux.server.store.migrations import MIGRATIONS, NewerStore
 from coflux.server.store.store import Store
 
 VALUE = Value(data=b"\x01", size=1, key=b"k" * 32, type="int", preview="1")
+QUESTION = Question(
+    "Ship {x}?", "Ship 1?", '{"type": "boolean"}', "Shipping", ("Yes", "No"), {"role": ("boss",)},
+    {"x": VALUE}, "true", "ship",
+)  # fmt: skip
 CALL = Submission(
     "shop", "order", "workflow", {"x": VALUE}, Options(cache=CachePolicy(max_age_ms=5)),
 )  # fmt: skip
@@ -99,6 +104,8 @@ SAMPLES: list[c.Change] = [
     c.ProcessEnded("R1:1:1", 17),
     c.AssetRecorded("A1", "d", AssetManifest((Entry("a/b", "0" * 64, 3),)), "R1:1:1", 18),
     c.CheckpointSaved("R1:1:1", {"x": VALUE}, 19),
+    c.InputCreated("R1", "R1/i1", "R1:1:1", "E1", "shop/order", QUESTION, b"k" * 32, 19),
+    c.InputEnded("R1", "R1/i1", "answered", 20, VALUE, "me"),
     c.RunHeld("R1", "run_steps", 100_001, 20),
     c.RunFinished("R1", "succeeded", 20),
 ]
@@ -169,6 +176,22 @@ def test_a_family_is_loaded_as_long_as_one_of_its_runs_is_live(store: Store) -> 
     state = State()
     store.load(state)
     assert set(state.runs) == {"R1", "R2"}
+
+
+def test_a_finished_run_is_loaded_while_an_input_of_it_is_open(store: Store) -> None:
+    """IN-6: whoever holds the handle waits for the answer."""
+    asked = c.InputCreated("R1", "R1/i1", "R1:1:1", "E1", "shop/order", QUESTION, b"k", 4)
+    store.write([*a_run(), asked, c.RunFinished("R1", "succeeded", 5)])
+    state = State()
+    store.load(state)
+    assert list(state.open_inputs) == ["R1/i1"]
+    assert store.reader.inputs(("E1",), None, 9) == [(asked, "open")]
+    store.write([c.InputEnded("R1", "R1/i1", "dismissed", 6)])
+    later = State()
+    store.load(later)
+    assert not later.runs
+    assert store.reader.inputs(("E1",), "R1", 9) == [(asked, "dismissed")]
+    assert store.reader.inputs(("E2",), None, 9) == store.reader.inputs(("E1",), "R2", 9) == []
 
 
 def test_a_rerun_makes_a_finished_run_live_again(store: Store) -> None:

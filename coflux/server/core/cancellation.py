@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from coflux.model import Cached, Cancelled, Deferred, Spawned
-from coflux.server.core import links, results
+from coflux.server.core import inputs, links, results
 from coflux.server.core.changes import ExecutionCreated, LinkSucceeded
 from coflux.server.core.effects import Confirm
-from coflux.server.core.entities import Execution, Step, attempts
+from coflux.server.core.entities import Execution, Input, Step, attempts
 from coflux.server.core.events import CancelRequested, Code
 from coflux.server.core.ids import parse
 from coflux.server.core.links import BREAKING
@@ -31,21 +31,25 @@ def requested(turn: Turn, event: CancelRequested) -> None:
     if isinstance(event.to, Code) and requester is None:
         return
     named: list[Execution] = []
+    asked = [turn.state.inputs[id] for id in event.ids if id in turn.state.inputs]
     for id in event.ids:
-        found = _named(turn, id, event.environment)
+        found = [] if id in turn.state.inputs else _named(turn, id, event.environment)
         if found is None:
             turn.refuse(event.to, "not_found", f"there is no {id}")
             return
         named += found
     covered = cover(turn, named)
     allowed = (requester.environment,) if requester is not None else event.allowed
-    forbidden = _first_outside(covered, allowed)
+    forbidden = _first_outside([*covered, *asked], allowed)
     if forbidden is not None:
         turn.refuse(event.to, "forbidden", f"{forbidden.id} may not be cancelled from here")
         return
     by = event.to.execution if isinstance(event.to, Code) else event.to.by
+    ended = [i for i in asked if i.is_open]
     cancel(turn, covered, by, "requested")
-    turn.send(Confirm(event.to, {"cancelled": [e.id for e in covered]}))
+    inputs.cancel(turn, ended, by, "requested")
+    cancelled = [*(e.id for e in covered), *(i.id for i in ended)]
+    turn.send(Confirm(event.to, {"cancelled": cancelled}))
 
 
 def cover(turn: Turn, named: Iterable[Execution], spare_memos: bool = False) -> list[Execution]:
@@ -142,8 +146,8 @@ def _chain(execution: Execution) -> list[Execution]:
 
 
 def _first_outside(
-    executions: Iterable[Execution], environments: tuple[str, ...] | None
-) -> Execution | None:
+    executions: Iterable[Execution | Input], environments: tuple[str, ...] | None
+) -> Execution | Input | None:
     if environments is None:
         return None
     return next((e for e in executions if e.environment not in environments), None)

@@ -13,6 +13,7 @@ from coflux.model import (
     AssetManifest,
     Definition,
     PoolSpec,
+    Question,
     Record,
     Requires,
     Result,
@@ -423,6 +424,32 @@ class CheckpointSaved(Change, tag="checkpoint"):
     request: int | None = None
 
 
+class InputCreated(Change, tag="input"):
+    """An execution asks something; `key` makes equal questions of the run one (IN-2)."""
+
+    run: str
+    input: str
+    execution: str
+    environment: str
+    #: `repository/name` of who asks.
+    target: str
+    question: Question
+    key: bytes
+    at: int
+
+
+class InputEnded(Change, tag="input_ended"):
+    """An input was `answered`, `dismissed` or `cancelled` (IN-3)."""
+
+    run: str
+    input: str
+    state: str
+    at: int
+    answer: Value | None = None
+    by: str = ""
+    cause: str = ""
+
+
 class RunHeld(Change, tag="held"):
     """A run has passed a cap (SC-9); None = it is held no more. `value`: what it came to."""
 
@@ -448,5 +475,5 @@ AnyChange = Union[
     Connected, Announced, TargetPickled, Drained, Acknowledged,
     RunCreated, StepCreated, ChildJoined, GroupNamed, ExecutionCreated, CacheChecked, Assigned,
     Started, CodeRecorded, Blocked, Unblocked, Depended, ResultRecorded, LinkSucceeded,
-    ProcessEnded, AssetRecorded, CheckpointSaved, RunHeld, RunFinished,
+    ProcessEnded, AssetRecorded, CheckpointSaved, InputCreated, InputEnded, RunHeld, RunFinished,
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Union
 
-from coflux.model import AssetManifest, Record, Result, Value
+from coflux.model import AssetManifest, Record, Resolution, Value
 from coflux.server.core.events import Requester
 
 
@@ -93,11 +93,14 @@ class Submitted(Record):
 
 
 class Outcome(Record):
-    """Where a handle's links lead, and how that ended; None = ask the store."""
+    """Where a handle's links lead, and how that ended; None = ask the store.
+
+    `execution`: for an input, itself.
+    """
 
     handle: str
     execution: str
-    result: Result | None
+    result: Resolution | None
 
 
 class Answer(Record):
@@ -130,6 +133,13 @@ class GiveAsset(Record):
     manifest: AssetManifest | None = None
 
 
+class GiveInput(Record):
+    """Answer: the id of the input."""
+
+    to: Requester
+    input: str
+
+
 class Refuse(Record):
     """Answer: no, nothing was changed (ER-4)."""
 
@@ -141,5 +151,5 @@ class Refuse(Record):
 
 Effect = Union[
     Execute, Abort, Welcome, Close, Notify, Retire, Launch, StopLaunch,
-    Submitted, Answer, Expire, Confirm, GiveAsset, Refuse,
+    Submitted, Answer, Expire, Confirm, GiveAsset, GiveInput, Refuse,
 ]  # fmt: skip

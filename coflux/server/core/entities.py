@@ -9,10 +9,15 @@ from collections.abc import Iterator
 
 from coflux.model import (
     AssetManifest,
+    Cancelled,
     Definition,
+    Dismissed,
     PoolSpec,
+    Question,
     Requires,
+    Resolution,
     Result,
+    Returned,
     Submission,
     Value,
     execution_id,
@@ -229,7 +234,7 @@ class Run:
 
     __slots__ = (
         "by", "codes", "created_at", "environment", "fingerprint", "held", "id",
-        "idempotency_key", "is_in_turn", "memo", "memos", "parent", "pins", "priority",
+        "idempotency_key", "inputs", "is_in_turn", "memo", "memos", "parent", "pins", "priority",
         "repository", "requires", "root", "schedule", "scheduled_at", "status", "steps",
         "stopping", "target", "unfinished",
     )  # fmt: skip
@@ -265,6 +270,8 @@ class Run:
         self.held: tuple[str, int] | None = None
         #: How many attempts at each target (`repository/name`) were given which code.
         self.codes: dict[str, dict[str, int]] = {}
+        #: What its executions have asked, by number.
+        self.inputs: dict[int, Input] = {}
         #: Links and dependencies of other runs that lead here keep it in memory.
         self.pins = 0
 
@@ -468,6 +475,48 @@ class AssetRecord:
         self.digest = digest
         self.manifest = manifest
         self.execution = execution
+
+
+class Input:
+    """A question to a person, and what became of it."""
+
+    __slots__ = ("answer", "by", "cause", "created_at", "ended_at", "environment", "execution",
+                 "id", "key", "question", "run", "state", "target")  # fmt: skip
+
+    def __init__(
+        self, run: Run, id: str, execution: str, environment: str, target: str,
+        question: Question, key: bytes, at: int,
+    ) -> None:  # fmt: skip
+        self.run = run
+        self.id = id
+        self.execution = execution
+        self.environment = environment
+        self.target = target
+        self.question = question
+        self.key = key
+        self.created_at = at
+        #: `open`, `answered`, `dismissed` or `cancelled`.
+        self.state = "open"
+        self.answer: Value | None = None
+        #: Who answered, dismissed or cancelled it, and why it was cancelled.
+        self.by = ""
+        self.cause = ""
+        self.ended_at: int | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still be answered."""
+        return self.state == "open"
+
+    @property
+    def result(self) -> Resolution | None:
+        """What whoever waits for it is told; None while it is open."""
+        if self.state == "answered":
+            assert self.answer is not None
+            return Returned(self.answer)
+        if self.state == "dismissed":
+            return Dismissed(self.by)
+        return Cancelled(self.by, self.cause) if self.state == "cancelled" else None
 
 
 def attempts(run: Run) -> Iterator[Execution]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from coflux.server.core import cancellation, deferral, schedules, sessions, timeouts
+from coflux.server.core import cancellation, deferral, inputs, schedules, sessions, timeouts
 from coflux.server.core.changes import EnvironmentSet
 from coflux.server.core.effects import Confirm
 from coflux.server.core.entities import Environment, Execution, attempts
@@ -157,6 +157,7 @@ def _archive(turn: Turn, to: Caller, environment: Environment) -> bool:
         turn.refuse(to, "conflict", message, "environment")
         return False
     cancellation.cancel(turn, _open_in(turn, environment.id), to.by, "environment archived")
+    inputs.archive(turn, environment.id, to.by)
     schedules.end_all(turn, environment.id, to.by)
     for session in list(turn.state.sessions.values()):
         if session.environment == environment.id:

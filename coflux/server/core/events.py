@@ -11,10 +11,12 @@ from coflux.model import (
     AssetManifest,
     Definition,
     PoolSpec,
+    Question,
     Record,
     Requires,
     Result,
     Submission,
+    Value,
 )
 from coflux.server.core.specs import ScheduleSpec
 
@@ -83,6 +85,21 @@ class CancelRequested(Record):
     ids: tuple[str, ...]
     environment: str | None = None
     allowed: tuple[str, ...] | None = None
+
+
+class InputAnswered(Record):
+    """A person responds to an input; the answer fits its schema."""
+
+    to: Caller
+    input: str
+    answer: Value
+
+
+class InputDismissed(Record):
+    """A person will not respond to an input."""
+
+    to: Caller
+    input: str
 
 
 class RerunRequested(Record):
@@ -420,6 +437,13 @@ class AssetRequested(Record):
     asset: str
 
 
+class InputRequested(Record):
+    """Running code asks a person (IN-1)."""
+
+    to: Code
+    question: Question
+
+
 class CheckpointRequested(Record):
     """Running code stores a checkpoint (RC-5)."""
 
@@ -436,5 +460,6 @@ Event = Union[
     SessionDisconnected, SessionClosed, SessionDrained, TargetsAnnounced, AssignmentAcknowledged,
     ExecutionStarted, OutcomeReported, ProcessDied, CodeReported, StepsRequested, WaitRequested,
     DependenciesReported, SuspensionRequested, AssetPersisted, AssetRequested, CheckpointRequested,
+    InputRequested, InputAnswered, InputDismissed,
     PoolRequested, PoolChanged, PoolStateRequested, PoolsImported, LaunchReported,
 ]  # fmt: skip

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from coflux.model import Selection, Submission, Value, content_hash, digest
+import msgspec
+
+from coflux.model import Question, Selection, Submission, Value, content_hash, digest
 from coflux.server.core.entities import MemoKey
 from coflux.server.core.state import State, memo_references, references_in
 
@@ -46,6 +48,23 @@ def memo_shape(submission: Submission) -> tuple[bytes | None, str]:
 def defer_shape(submission: Submission) -> tuple[bytes | None, str]:
     """The defer key without what references lead to, or the problem."""
     return _shape(submission, submission.options.defer, b"defer")
+
+
+def input_key(question: Question) -> bytes:
+    """By which questions of a run are one (IN-2): the key given, or all but the initial value."""
+    if question.key is not None:
+        return digest(FORMAT, b"input", b"given", question.key.encode())
+    schema = msgspec.json.decode(question.schema) if question.schema is not None else None
+    asked = (question.template, schema, question.title, question.actions, question.requires)
+    hashes = [_sorted(asked)]
+    for name, value in sorted(question.placeholders.items()):
+        held = [f"{r.kind}:{r.id}".encode() for r in value.references]
+        content = value.key if value.key is not None else content_hash(value)
+        hashes.append(digest(name.encode(), content, *held))
+    return digest(FORMAT, b"input", b"derived", *hashes)
+
+
+_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
 def _shape(

@@ -17,6 +17,7 @@ from coflux.server.core import (
     cancellation,
     deferral,
     environments,
+    inputs,
     launches,
     manifests,
     outcomes,
@@ -158,6 +159,8 @@ class Machine:
     def is_evictable(self, root: str) -> bool:
         """Whether a family of runs is finished and nothing in memory leads to it."""
         family = [self.state.runs[id] for id in self.state.families.get(root, {})]
+        if any(asked.is_open for run in family for asked in run.inputs.values()):
+            return False
         return all(r.status is not None and r.pins <= 0 and not r.stopping for r in family)
 
     def evict(self, root: str) -> None:
@@ -172,7 +175,7 @@ def _look_after(turn: Turn) -> None:
     while True:
         settling.settle(turn)
         scheduling.take_due(turn)
-        if turn.ended:
+        if turn.ended or turn.ended_inputs:
             continue
         if not turn.agenda.stirred:
             return
@@ -221,10 +224,11 @@ def _named(event: e.Event) -> list[str]:
         ids.append(event.id)
     elif isinstance(event, e.OutcomeAwaited | e.OutcomeReported | e.ProcessDied):
         ids.append(event.execution)
+    elif isinstance(event, e.InputAnswered | e.InputDismissed):
+        ids.append(event.input)
     elif isinstance(event, e.SessionConnected):
         ids += [id for id, _ in event.held]
-    ids += _references(submissions, "execution")
-    return ids
+    return ids + _references(submissions, "execution") + _references(submissions, "input")
 
 
 def _asset_references(event: e.Event) -> list[str]:
@@ -279,6 +283,9 @@ _RULES: dict[type[Any], Callable[[Turn, Any], None]] = {
     e.AssetPersisted: assets.persisted,
     e.AssetRequested: assets.requested,
     e.CheckpointRequested: assets.checkpoint_requested,
+    e.InputRequested: inputs.requested,
+    e.InputAnswered: inputs.answered,
+    e.InputDismissed: inputs.dismissed,
     e.PoolRequested: pools.requested,
     e.PoolChanged: pools.changed,
     e.PoolStateRequested: pools.state_requested,

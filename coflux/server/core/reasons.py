@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
-from coflux.model import Record, Requires, target_id
+from coflux.model import Record, Requires, is_input, target_id
 from coflux.server.core import caps, gates, launches, scheduling, slots
 from coflux.server.core.agenda import Agenda, LaneKey
 from coflux.server.core.entities import Execution, Session
@@ -80,7 +80,8 @@ def _waiting(state: State, execution: Execution) -> Reason | None:
     handles = gates.unresolved(state, execution)
     if handles:
         is_any = execution.gate_first and handles[0] in execution.gate and len(handles) > 1
-        text = f"waits for {'the first of ' if is_any else ''}{_list(handles)}"
+        named = [f"an answer to {h}" if is_input(h) else h for h in handles]
+        text = f"waits for {'the first of ' if is_any else ''}{_list(named)}"
         return Reason("waiting", text, {"ids": handles})
     earlier = gates.stopping(state, execution)
     if earlier is None:

@@ -157,7 +157,7 @@ def depend(turn: Turn, event: DependenciesReported) -> None:
     new = tuple(
         h
         for h in dict.fromkeys(event.handles)
-        if h in turn.state.executions and h not in execution.dependencies
+        if turn.state.is_known(h) and h not in execution.dependencies
     )
     if new:
         turn.record(Depended(execution.id, new, turn.now))

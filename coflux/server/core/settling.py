@@ -7,7 +7,7 @@ belong here: what it then does.
 from __future__ import annotations
 
 from coflux.model import Cached, Deferred, Returned
-from coflux.server.core import caps, deferral, links, scheduling, waiting
+from coflux.server.core import caps, deferral, inputs, links, scheduling, waiting
 from coflux.server.core.agenda import Waiter
 from coflux.server.core.changes import RunFinished
 from coflux.server.core.entities import Execution, Run
@@ -16,7 +16,11 @@ from coflux.server.core.turn import Turn
 
 def settle(turn: Turn) -> None:
     """Go on until nothing that ended has waiters left."""
-    while turn.ended:
+    while turn.ended or turn.ended_inputs:
+        if turn.ended_inputs:
+            for waiter in turn.agenda.waiters.pop(turn.ended_inputs.popleft(), {}):
+                attach(turn, waiter)
+            continue
         execution = turn.ended.popleft()
         _offer_to_parents(turn, execution)
         # Followers first: a link that breaks now leads the others elsewhere (CA-9).
@@ -28,6 +32,7 @@ def settle(turn: Turn) -> None:
         if turn.state.next_of(execution) is not None:
             deferral.moved(turn, execution.id)
         finish(turn, execution.run)
+        inputs.released(turn, execution)
 
 
 def attach(turn: Turn, waiter: Waiter) -> None:
@@ -35,7 +40,7 @@ def attach(turn: Turn, waiter: Waiter) -> None:
     if not _still_waits(turn, waiter):
         return
     end_id, end = turn.state.end_of(waiter.handle)
-    if end is not None and end.result is None:
+    if not turn.state.is_resolved(end_id):
         turn.agenda.watch(end_id, waiter)
     else:
         _tell(turn, waiter, end)
@@ -58,6 +63,7 @@ def finish(turn: Turn, run: Run) -> None:
     for id in turn.agenda.in_turn.pop(run.schedule or "", {}):
         turn.agenda.schedule(turn.state.executions[id])
     turn.record(RunFinished(run.id, turn.state.run_status(run), turn.now))
+    inputs.run_finished(turn, run)
 
 
 def _still_waits(turn: Turn, waiter: Waiter) -> bool:

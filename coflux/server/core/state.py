@@ -19,6 +19,8 @@ from coflux.model import (
     Returned,
     Selection,
     Submission,
+    Value,
+    is_input,
     run_of,
     target_id,
 )
@@ -29,6 +31,7 @@ from coflux.server.core.entities import (
     CacheNote,
     Environment,
     Execution,
+    Input,
     LaunchRecord,
     Pickled,
     Pickles,
@@ -80,6 +83,10 @@ class State:
         self.launched: dict[str, LaunchRecord] = {}
         self.assets: dict[str, AssetRecord] = {}
         self.asset_ids: dict[str, str] = {}
+        #: Inputs of the runs in memory, those that are open, and who refers to each (IN-6).
+        self.inputs: dict[str, Input] = {}
+        self.open_inputs: dict[str, Input] = {}
+        self.referring: dict[str, dict[str, None]] = {}
         #: Runs that links lead to and that have not been read from the store, with the links.
         self.absent: dict[str, list[Execution]] = {}
         self._is_loading = False
@@ -174,7 +181,13 @@ class State:
     def is_resolved(self, id: str) -> bool:
         """Whether following links ends at a final result."""
         end = self.end_of(id)[1]
-        return end is None or end.result is not None
+        if end is None:
+            return id not in self.open_inputs
+        return end.result is not None
+
+    def is_known(self, handle: str) -> bool:
+        """Whether an execution or input is in memory."""
+        return handle in self.executions or handle in self.inputs
 
     def run_status(self, run: Run, now: int | None = None) -> str:
         """The status of a run from its initial step's latest attempt (RS-6).
@@ -248,6 +261,8 @@ class State:
         """Forget the runs of a family; the store still has them. Changes no outcome."""
         for run_id in self.families.pop(root, {}):
             run = self.runs.pop(run_id)
+            for asked in run.inputs.values():
+                del self.inputs[asked.id]
             for step in run.steps.values():
                 self._lift(step)
             for execution in attempts(run):
@@ -514,7 +529,24 @@ class State:
         self.executions[execution.id] = execution
         step.run.unfinished[execution.id] = execution
         step.run.status = None
+        for value in step.submission.arguments.values():
+            if value.references:
+                self._refer(execution.id, inputs_in(value))
         return execution
+
+    def _refer(self, execution: str, handles: Iterable[str]) -> None:
+        """An unfinished execution refers to these, of which some may be inputs."""
+        for id in handles:
+            if is_input(id):
+                self.referring.setdefault(id, {})[execution] = None
+
+    def _unrefer(self, execution: Execution) -> None:
+        for id in referred(execution):
+            found = self.referring.get(id)
+            if found is not None:
+                found.pop(execution.id, None)
+                if not found:
+                    del self.referring[id]
 
     def _execution(self, x: c.ExecutionCreated) -> None:
         run, number, _ = x.execution.split(":")
@@ -525,6 +557,7 @@ class State:
         execution.gate_cancel = x.gate_cancel
         execution.suspensions, execution.burst = x.suspensions, x.burst
         execution.required_code, execution.reuse = x.code, x.reuse
+        self._refer(execution.id, x.gate)
 
     def _cache(self, x: c.CacheChecked) -> None:
         execution = self.executions[x.execution]
@@ -641,6 +674,7 @@ class State:
 
     def _depended(self, x: c.Depended) -> None:
         self.executions[x.execution].dependencies.update(dict.fromkeys(x.on))
+        self._refer(x.execution, x.on)
 
     def _result(self, x: c.ResultRecorded) -> None:
         execution = self.executions[x.execution]
@@ -651,6 +685,7 @@ class State:
         execution.waits.clear()
         execution.fresh.clear()
         execution.run.unfinished.pop(x.execution, None)
+        self._unrefer(execution)
         self._pin(execution)
         self._release(execution, x.frees)
         self._settle_cache(execution, x.at)
@@ -728,6 +763,20 @@ class State:
         if x.request is not None:
             execution.checkpoint_keys[x.request] = None
 
+    def _input(self, x: c.InputCreated) -> None:
+        run = self.runs[x.run]
+        asked = Input(
+            run, x.input, x.execution, x.environment, x.target, x.question, x.key, x.at
+        )  # fmt: skip
+        run.inputs[len(run.inputs) + 1] = asked
+        self.inputs[x.input] = self.open_inputs[x.input] = asked
+
+    def _input_ended(self, x: c.InputEnded) -> None:
+        asked = self.inputs[x.input]
+        asked.state, asked.answer, asked.ended_at = x.state, x.answer, x.at
+        asked.by, asked.cause = x.by, x.cause
+        self.open_inputs.pop(x.input, None)
+
     def _held(self, x: c.RunHeld) -> None:
         self.runs[x.run].held = (x.setting, x.value) if x.setting is not None else None
 
@@ -740,6 +789,19 @@ class State:
     def open_wait(self, execution: Execution, wait: Wait) -> None:
         """Remember an open wait; like the session's connection it is told anew by the agent."""
         execution.waits[wait.key] = wait
+
+
+def inputs_in(value: Value) -> list[str]:
+    """Inputs that a value refers to."""
+    return [r.id for r in value.references if r.kind == "input"]
+
+
+def referred(execution: Execution) -> list[str]:
+    """Inputs that an execution refers to: in its arguments, or because it asked for them."""
+    arguments = execution.step.submission.arguments.values()
+    found = [id for value in arguments if value.references for id in inputs_in(value)]
+    found += [id for id in (*execution.gate, *execution.dependencies) if is_input(id)]
+    return found
 
 
 def memo_references(submission: Submission) -> list[Reference]:
@@ -795,6 +857,8 @@ _APPLY: dict[type[c.Change], Callable[[State, Any], None]] = {
     c.ProcessEnded: State._process,
     c.AssetRecorded: State._asset,
     c.CheckpointSaved: State._checkpoint,
+    c.InputCreated: State._input,
+    c.InputEnded: State._input_ended,
     c.RunHeld: State._held,
     c.RunFinished: State._finished,
 }

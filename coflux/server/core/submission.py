@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
-from coflux.model import Definition, Group, Submission
+from coflux.model import Definition, Group, Reference, Submission
 from coflux.server.core import caps, deferral, memo, waiting
 from coflux.server.core.changes import (
     ChildJoined,
@@ -164,12 +164,17 @@ def _names_exist(turn: Turn, to: Requester, submission: Submission) -> bool:
 def _references_exist(turn: Turn, to: Requester, submission: Submission) -> bool:
     for name, value in submission.arguments.items():
         for reference in value.references:
-            known = turn.state.executions if reference.kind == "execution" else turn.state.assets
-            if reference.kind != "input" and reference.id not in known:
+            if not _is_there(turn, reference):
                 message = f"argument {name} refers to {reference.id}, which does not exist"
                 turn.refuse(to, "not_found", message, f"arguments.{name}")
                 return False
     return True
+
+
+def _is_there(turn: Turn, reference: Reference) -> bool:
+    if reference.kind == "asset":
+        return reference.id in turn.state.assets
+    return turn.state.is_known(reference.id)
 
 
 def _call(turn: Turn, parent: Execution, submission: Submission, request: tuple[int, int]) -> None:

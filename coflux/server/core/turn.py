@@ -30,7 +30,17 @@ class Source(Protocol):
 class Turn:
     """Reads `state`, `agenda` and `now`; writes through `record` and `send`."""
 
-    __slots__ = ("agenda", "changes", "effects", "ended", "limits", "now", "source", "state")
+    __slots__ = (
+        "agenda",
+        "changes",
+        "effects",
+        "ended",
+        "ended_inputs",
+        "limits",
+        "now",
+        "source",
+        "state",
+    )
 
     def __init__(
         self, state: State, agenda: Agenda, source: Source, limits: Limits, now: int
@@ -44,6 +54,8 @@ class Turn:
         self.effects: list[Effect] = []
         #: Executions that got a result and whose waiters have not been told.
         self.ended: deque[Execution] = deque()
+        #: The same of inputs.
+        self.ended_inputs: deque[str] = deque()
 
     def record(self, change: Change) -> None:
         """Make something a fact."""

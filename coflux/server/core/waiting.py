@@ -6,7 +6,7 @@ resolved (`settling`), gates of queued executions (`scheduling`).
 
 from __future__ import annotations
 
-from coflux.model import Returned, Suspended
+from coflux.model import Returned, Suspended, is_input
 from coflux.server.core import cancellation, caps, circles, results, slots
 from coflux.server.core.agenda import Waiter
 from coflux.server.core.changes import Blocked, Depended, ExecutionCreated, Unblocked
@@ -34,9 +34,10 @@ def requested(turn: Turn, event: WaitRequested) -> None:
     execution = owned(turn, event.to)
     if execution is None:
         return
-    unknown = next((h for h in event.handles if h not in turn.state.executions), None)
+    unknown = next((h for h in event.handles if not turn.state.is_known(h)), None)
     if unknown is not None:
-        turn.refuse(event.to, "not_found", f"there is no execution {unknown}")
+        what = "input" if is_input(unknown) else "execution"
+        turn.refuse(event.to, "not_found", f"there is no {what} {unknown}")
         return
     if event.first and not event.handles:
         turn.refuse(event.to, "invalid", "select needs at least one handle", "handles")
@@ -133,12 +134,12 @@ def suspend(
 
 def awaited(turn: Turn, event: OutcomeAwaited) -> None:
     """A client waits for an outcome; it is told now or later."""
-    if event.execution not in turn.state.executions:
-        turn.refuse(event.to, "not_found", f"there is no execution {event.execution}")
+    if not turn.state.is_known(event.execution):
+        turn.refuse(event.to, "not_found", f"there is no {event.execution}")
         return
     waiter = Waiter("client", event.to.by, event.to.token, event.execution)
-    end_id, end = turn.state.end_of(event.execution)
-    if end is not None and end.result is None:
+    end_id = turn.state.end_of(event.execution)[0]
+    if not turn.state.is_resolved(end_id):
         turn.agenda.watch(end_id, waiter)
         turn.agenda.clients[event.to.token] = waiter
     else:
@@ -160,6 +161,8 @@ def answer_client(turn: Turn, waiter: Waiter) -> None:
 
 def outcome(state: State, handle: str) -> Outcome:
     """Where a resolved handle leads."""
+    if handle in state.inputs:
+        return Outcome(handle, handle, state.inputs[handle].result)
     id, end = state.end_of(handle)
     return Outcome(handle, id, end.result if end is not None else None)
 

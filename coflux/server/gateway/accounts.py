@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ DEFAULT_PROJECT = "default"
 PROJECT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 ENVIRONMENT_PATTERN = re.compile(r"\*|[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*(/\*)?")
 TOKEN_PREFIX = "cft_"
+#: Keys, values of a key, and characters of each (section 32).
+_MOST_TAGS, _LONGEST_TAG = 10, 64
 #: Sixty years: an instant beyond it is a mistake in the unit.
 _LONGEST_EXPIRY_MS = 60 * 366 * 24 * 3600 * 1000
 
@@ -52,7 +55,7 @@ class Accounts:
         self._tokens_table = _table(
             self._database,
             "tokens",
-            "id name hash created_at created_by expires_at revoked_at revoked_by",
+            "id name hash created_at created_by expires_at revoked_at revoked_by tags",
         )
         self._grants_table = _table(self._database, "grants", "token project environment right")
         self._projects: dict[str, str] = {}
@@ -72,8 +75,9 @@ class Accounts:
         tokens = self._tokens_table
         for row in tokens.select().where(tokens.revoked_at.is_null()).dicts():
             identity = Identity(
-                row["id"], row["name"], tuple(grants.get(row["id"], ())), row["expires_at"]
-            )
+                row["id"], row["name"], tuple(grants.get(row["id"], ())), row["expires_at"],
+                tags=_read_tags(row["tags"]),
+            )  # fmt: skip
             self._remember(bytes(row["hash"]), identity)
         if DEFAULT_PROJECT not in self._projects:
             self.create_project(DEFAULT_PROJECT)
@@ -126,7 +130,7 @@ class Accounts:
     def add_transient(self, name: str) -> str:
         """A token for everything that lives as long as this process and is stored nowhere."""
         token = new_token()
-        self._owner = Identity(self._draw_id(), name, (Grant("*", "*", "admin"),))
+        self._owner = Identity(self._draw_id(), name, (Grant("*", "*", "admin"),), tags=None)
         self._remember(_hash(token), self._owner)
         return token
 
@@ -143,6 +147,7 @@ class Accounts:
         right: Right,
         environment: str = "*",
         expires_ms: int | None = None,
+        tags: Mapping[str, tuple[str, ...]] | None = None,
     ) -> tuple[str, str]:
         """Make a token for one project; returns its id and its value, which is kept nowhere.
 
@@ -150,6 +155,8 @@ class Accounts:
         for a field that cannot be used.
         """
         _check_token(name, environment, expires_ms)
+        tags = dict(tags or {})
+        _check_tags(creator, tags)
         if not _is_admin_of(creator, Scope(environment, right)):
             raise Forbidden(
                 f"Your token has no admin right over {environment!r} and cannot grant it.",
@@ -161,6 +168,7 @@ class Accounts:
             name,
             (Grant(project, environment, right),),
             None if expires_ms is None else now + expires_ms,
+            tags=tags,
         )
         self._store(token, identity, now, creator.name)
         return identity.id, token
@@ -171,7 +179,7 @@ class Accounts:
         query = (
             tokens.select(
                 tokens.id, tokens.name, grants.right, grants.environment, tokens.created_at,
-                tokens.created_by, tokens.expires_at,
+                tokens.created_by, tokens.expires_at, tokens.tags,
             )
             .join(grants, on=(grants.token == tokens.id))
             .where(
@@ -182,7 +190,7 @@ class Accounts:
             .order_by(tokens.created_at, tokens.id)
         )  # fmt: skip
         return [
-            row
+            {**row, "tags": _read_tags(row["tags"])}
             for row in query.dicts()
             if _is_admin_of(reader, Scope(row["environment"], row["right"]))
         ]
@@ -223,6 +231,7 @@ class Accounts:
                     "created_at": now,
                     "created_by": creator,
                     "expires_at": identity.expires_at,
+                    "tags": json.dumps(identity.tags),
                 }
             ).execute()
             for grant in identity.grants:
@@ -267,6 +276,25 @@ def _table(database: SqliteDatabase, name: str, columns: str) -> Any:
 def _is_admin_of(principal: Principal, wanted: Scope) -> bool:
     admin = [scope for scope in principal.scopes if includes(scope.right, "admin")]
     return Principal("", "", tuple(admin)).may_grant(wanted)
+
+
+def _read_tags(text: str) -> dict[str, tuple[str, ...]]:
+    return {key: tuple(values) for key, values in json.loads(text).items()}
+
+
+def _check_tags(creator: Principal, tags: Mapping[str, tuple[str, ...]]) -> None:
+    """Tags within the limits of section 32, and none that the creator has not (AU-3)."""
+    texts = [*tags, *(value for values in tags.values() for value in values)]
+    if len(tags) > _MOST_TAGS or any(len(values) > _MOST_TAGS for values in tags.values()):
+        raise InvalidRequest(
+            f"A token has at most {_MOST_TAGS} tags with {_MOST_TAGS} values each.", field="tags"
+        )
+    if not all(0 < len(text) <= _LONGEST_TAG for text in texts):
+        raise InvalidRequest(f"Tags have 1 to {_LONGEST_TAG} characters.", field="tags")
+    for key, values in tags.items():
+        held = None if creator.tags is None else creator.tags.get(key, ())
+        if held is not None and not set(values) <= set(held):
+            raise Forbidden(f"Your token has not the tag {key!r} and cannot give it.", field="tags")
 
 
 def _check_token(name: str, environment: str, expires_ms: int | None) -> None:

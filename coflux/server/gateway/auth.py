@@ -24,7 +24,7 @@ from coflux.server.gateway.tickets import DAYS, PREFIX, Tickets
 #: Session tokens are `cfs_<project>.<session>.<random>`; their project knows them.
 SESSION_PREFIX = "cfs_"
 #: Who asks when no token is wanted.
-ANYBODY = Identity("T0", "anonymous", (Grant("*", "*", "admin"),))
+ANYBODY = Identity("T0", "anonymous", (Grant("*", "*", "admin"),), tags=None)
 
 COOKIE_DAYS = 365
 

@@ -6,7 +6,7 @@ Does not belong here: where it comes from (`accounts`, `auth`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from coflux.server.access import Principal, Right, Scope, includes
@@ -30,6 +30,8 @@ class Identity:
     expires_at: int | None = None
     #: What pages send back as `X-XSRFToken` where the surrounding application wants it.
     xsrf: str | None = None
+    #: Which inputs it may answer (IN-5); None = all, whatever they require.
+    tags: dict[str, tuple[str, ...]] | None = field(default_factory=dict)
 
     def principal(self, project: str) -> Principal:
         """What the project gets to know: the scopes in it, perhaps none."""
@@ -38,7 +40,7 @@ class Identity:
             for grant in self.grants
             if grant.project in ("*", project)
         )
-        return Principal(self.name, self.id, scopes)
+        return Principal(self.name, self.id, scopes, self.tags)
 
     def may_everywhere(self, right: Right) -> bool:
         """Whether the right is held over all projects and environments."""

@@ -76,6 +76,7 @@ def _create_token(request: Operation) -> Any:
         body.right,
         body.environment,
         body.expires_ms,
+        body.tags,
     )
     return answers.TokenCreated(id=id, token=token)
 

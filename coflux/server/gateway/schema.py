@@ -23,6 +23,8 @@ STEPS: tuple[tuple[str, ...], ...] = (
         " environment TEXT NOT NULL, right TEXT NOT NULL)",
         "CREATE INDEX grants_token ON grants (token)",
     ),
+    # JSON: {key: [values]}.
+    ("ALTER TABLE tokens ADD COLUMN tags TEXT NOT NULL DEFAULT '{}'",),
 )
 
 

@@ -18,6 +18,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 import coflux.wire as wire
 from coflux.errors import CofluxError
+from coflux.server import schemas
 from coflux.server.core import effects as fx
 from coflux.server.core import events as e
 from coflux.server.core.events import Code
@@ -263,6 +264,11 @@ def _persisted(session: str, m: wire.Persist) -> e.AssetPersisted:
     return e.AssetPersisted(to, m.manifest, assets.digest(m.manifest))
 
 
+def _asked(session: str, m: wire.Ask) -> e.InputRequested:
+    schemas.check_question(m.question)
+    return e.InputRequested(Code(session, m.execution, m.key), m.question)
+
+
 _EVENTS: dict[type[Any], Callable[[str, Any], e.Event]] = {
     wire.Acknowledged: lambda s, m: e.AssignmentAcknowledged(s, m.execution),
     wire.Started: lambda s, m: e.ExecutionStarted(s, m.execution),
@@ -283,6 +289,7 @@ _EVENTS: dict[type[Any], Callable[[str, Any], e.Event]] = {
     wire.Suspend: lambda s, m: e.SuspensionRequested(Code(s, m.execution, m.key), m.delay_ms),
     wire.Cancel: lambda s, m: e.CancelRequested(Code(s, m.execution, m.key), m.handles),
     wire.Persist: _persisted,
+    wire.Ask: _asked,
     wire.Restore: lambda s, m: e.AssetRequested(Code(s, m.execution, m.key), m.asset),
     wire.Checkpoint: lambda s, m: e.CheckpointRequested(
         Code(s, m.execution, m.key), m.arguments
@@ -323,6 +330,8 @@ def _answer(orchestrator: Orchestrator, effect: fx.Effect) -> wire.Answer:
         if effect.manifest is None:
             return wire.Persisted(effect.asset)
         return wire.Restored(effect.asset, effect.manifest)
+    if isinstance(effect, fx.GiveInput):
+        return wire.Asked(effect.input)
     if isinstance(effect, fx.Refuse):
         return wire.Refusal(effect.code, effect.message)
     return wire.Expired() if isinstance(effect, fx.Expire) else wire.Done()

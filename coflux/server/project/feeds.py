@@ -16,6 +16,7 @@ from coflux.server.core import changes as c
 from coflux.server.project import schedules
 from coflux.server.project.calls import Call, parse_id
 from coflux.server.project.graph_feed import GraphFeed, StepFeed
+from coflux.server.project.input_operations import open_rows, rows_of_run
 from coflux.server.project.pool_operations import show_pool
 from coflux.server.views import lists, runs
 
@@ -84,7 +85,8 @@ class Feed:
             if shown["executions"]:
                 attempts = {e["execution"].split(":")[2]: e for e in shown["executions"]}
                 steps[str(number)] = {**shown, "executions": attempts}
-        return {**runs.show_header(state, run), "steps": steps}
+        asked = rows_of_run(self.call, state, run)
+        return {**runs.show_header(state, run), "inputs": asked, "steps": steps}
 
 
 def _numbers(parts: set[str], known: Document, steps: dict[int, Any]) -> list[int]:
@@ -189,6 +191,12 @@ def _pools(call: Call) -> Document:
     return {p.id: show_pool(state, p) for e in call.chosen() for p in state.pools_of(e.id)}
 
 
+def _inputs(call: Call) -> Document:
+    """Questions that can be answered, by id, newest first."""
+    environments = tuple(environment.id for environment in call.chosen())
+    return {row["input"]: row for row in open_rows(call, environments)}
+
+
 _DOCUMENTS: dict[str, Callable[[Call], Document]] = {
     "environments": _environments,
     "agents": _agents,
@@ -198,6 +206,7 @@ _DOCUMENTS: dict[str, Callable[[Call], Document]] = {
     "schedules": _schedules,
     "runs": _runs,
     "pools": _pools,
+    "inputs": _inputs,
 }
 
 _SESSIONS = (c.SessionOpened, c.SessionEnded, c.Connected, c.Announced, c.Drained)
@@ -218,6 +227,16 @@ _TOUCHING: dict[str, tuple[type[c.Change], ...]] = {
         c.EnvironmentSet,
     ),
     "schedules": (c.ScheduleSet, c.ScheduleAdvanced, c.RunFinished, c.EnvironmentSet),
+    "inputs": (
+        c.InputCreated,
+        c.InputEnded,
+        c.Depended,
+        c.Blocked,
+        c.Unblocked,
+        c.ResultRecorded,
+        c.ExecutionCreated,
+        c.EnvironmentSet,
+    ),
     "runs": (c.RunCreated, c.RunFinished, c.Started, c.ResultRecorded, c.ExecutionCreated),
 }
 

@@ -18,6 +18,7 @@ from coflux.server.core.entities import Execution, Run, Step
 from coflux.server.core.state import State
 from coflux.server.project.calls import Call, no_such, parse_id
 from coflux.server.project.folding import WHOLE, Folding, Node, sibling_key
+from coflux.server.project.input_operations import rows_of_run
 from coflux.server.project.kept_graphs import Kept
 from coflux.server.views import graph, runs
 
@@ -54,8 +55,8 @@ class GraphFeed:
         self._is_kept = False
         self._targets = graph.Targets()
         self._folding = Folding(is_big=False)
-        #: Steps whose latest attempt leads to an outcome that is not known yet.
         self._nodes = Nodes()
+        #: Steps whose latest attempt leads to an outcome that is not known yet.
         self._open: set[int] = set()
         self.document: Document = {}
 
@@ -103,7 +104,7 @@ class GraphFeed:
             executions = [e for e in step.executions if e.environment in seen]
             steps[str(step.number)] = self._compact(state, step, executions)
         self.document = {
-            **runs.show_header(state, run), "targets": {}, "groups": groups, "steps": steps,
+            **self._header(state, run), "targets": {}, "groups": groups, "steps": steps,
         }  # fmt: skip
         if self._folding.is_big:
             self.document["counts"] = dict(self._folding.counts)
@@ -195,10 +196,14 @@ class GraphFeed:
             operations.append(["del", ["folds", key]])
 
     def _put_header(self, state: State, run: Run, operations: list[Operation]) -> None:
-        for name, value in runs.show_header(state, run).items():
-            if self.document[name] != value:
+        for name, value in self._header(state, run).items():
+            if self.document.get(name) != value:
                 self.document[name] = value
                 operations.append(["set", [name], value])
+
+    def _header(self, state: State, run: Run) -> Document:
+        asked = rows_of_run(self.call, state, run)
+        return {**runs.show_header(state, run), "inputs": asked}
 
     def _compact(self, state: State, step: Step, executions: list[Execution]) -> graph.Compact:
         compact = graph.compact_step(state, step, executions, self._targets)

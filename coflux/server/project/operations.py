@@ -23,6 +23,7 @@ from coflux.server.core.entities import Execution
 from coflux.server.core.submission import nearest
 from coflux.server.project import (
     hook_operations,
+    input_operations,
     measurements,
     pool_operations,
     schedules,
@@ -89,7 +90,8 @@ async def get_run(call: Call) -> Any:
     shown = runs.show_run(
         found.state, found.run, call.viewpoint(), call.reason_of, call.project.blobs, numbers
     )
-    return {**shown, "cursor": cursor, "is_whole": since is None}
+    asked = input_operations.rows_of_run(call, found.state, found.run)
+    return {**shown, "inputs": asked, "cursor": cursor, "is_whole": since is None}
 
 
 async def get_result(call: Call) -> Any:
@@ -473,7 +475,7 @@ OPERATIONS: dict[str, Operation] = {
         resume_environment, archive_environment, list_manifests, register_manifests,
         archive_manifest, list_agents, list_queue, list_assets, get_asset, explain_cache,
         forget_cache, open_session, *pool_operations.ALL,
-        *hook_operations.ALL,
+        *hook_operations.ALL, *input_operations.ALL,
         tuning.list_settings, tuning.change_settings,
         tuning.list_slots, tuning.set_slot, tuning.remove_slot,
         schedules.list_schedules, schedules.create_schedule, schedules.get_schedule,

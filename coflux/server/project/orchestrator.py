@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
-from coflux.model import Abandoned, Deferred, LogEntry, Measurement, Result, run_of
+from coflux.model import Abandoned, Deferred, LogEntry, Measurement, Resolution, run_of
 from coflux.server.core import effects as fx
 from coflux.server.core.changes import Change, RunFinished
 from coflux.server.core.events import Caller, Event, HostSlept, OutcomeUnawaited, TimePassed
@@ -224,9 +224,12 @@ class Orchestrator:
                 and self.store.reader.is_taken(linked)
             }
 
-    def result_of(self, execution: str) -> Result:
-        """The result that an ended execution leads to, from memory or from the store."""
+    def result_of(self, execution: str) -> Resolution:
+        """The result that an ended execution (or input) leads to, from memory or the store."""
         state = self.state_with(run_of(execution))
+        asked = state.inputs.get(execution) if state is not None else None
+        if asked is not None and asked.result is not None:
+            return asked.result
         found = state.end_of(execution)[1] if state is not None else None
         if found is None or found.result is None:
             return Abandoned("its record was removed")

@@ -10,14 +10,18 @@ from typing import Any
 
 from peewee import SqliteDatabase
 
-from coflux.server.core.changes import Change, ScheduleAdvanced
+from coflux.server.core.changes import Change, InputCreated, ScheduleAdvanced
 from coflux.server.core.entities import AssetRecord, CacheNote
 from coflux.server.core.state import State
 from coflux.server.store import codec
 
 #: No rate of a slot has a longer period.
 RATE_PERIOD_MS = 24 * 3600 * 1000
-_LIVE = "SELECT DISTINCT root FROM run WHERE status IS NULL"
+#: Families with something unfinished, or with an input that can still be answered.
+_LIVE = (
+    "SELECT root FROM run WHERE status IS NULL UNION"
+    " SELECT root FROM run WHERE id IN (SELECT run FROM input WHERE state = 'open')"
+)
 _FAMILY = (
     "SELECT data FROM journal WHERE run IN (SELECT id FROM run WHERE root IN ({roots}))"
     " ORDER BY seq"
@@ -104,6 +108,18 @@ class Reader:
                  "by", "finished_at")  # fmt: skip
         rows = self._database.execute_sql(sql, (*values, limit))
         return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def inputs(
+        self, environments: tuple[str, ...], run: str | None, limit: int
+    ) -> list[tuple[InputCreated, str]]:
+        """What was asked there, newest first, each with its state."""
+        where, values = [f"environment IN ({','.join('?' * len(environments))})"], [*environments]
+        if run is not None:
+            where.append("run = ?")
+            values.append(run)
+        sql = f"SELECT data, state FROM input WHERE {' AND '.join(where)} ORDER BY seq DESC LIMIT ?"
+        rows = [(codec.decode_change(row[0]), row[1]) for row in self._rows(sql, *values, limit)]
+        return [(made, state) for made, state in rows if isinstance(made, InputCreated)]
 
     def finished_since(self, instant: int) -> list[tuple[Any, ...]]:
         """Runs that nothing spawned and that finished then or later.

@@ -107,6 +107,16 @@ class Writer:
         )  # fmt: skip
         self._identifier(x.asset)
 
+    def _input(self, x: c.InputCreated, seq: int) -> None:
+        self._execute(
+            "INSERT INTO input (id, seq, run, environment, state, data)"
+            " VALUES (?, ?, ?, ?, 'open', ?)",
+            x.input, seq, x.run, x.environment, codec.encode_change(x),
+        )  # fmt: skip
+
+    def _input_ended(self, x: c.InputEnded, seq: int) -> None:
+        self._execute("UPDATE input SET state = ? WHERE id = ?", x.state, x.input)
+
     def _environment(self, x: c.EnvironmentSet, seq: int) -> None:
         self._identifier(x.environment)
 
@@ -154,6 +164,8 @@ _INDEXES: dict[type[c.Change], Callable[..., None]] = {
     c.ResultRecorded: Writer._result,
     c.CacheForgotten: Writer._forgotten,
     c.AssetRecorded: Writer._asset,
+    c.InputCreated: Writer._input,
+    c.InputEnded: Writer._input_ended,
     c.ScheduleSet: Writer._schedule,
     c.ScheduleAdvanced: Writer._scheduled,
     c.EnvironmentSet: Writer._environment,

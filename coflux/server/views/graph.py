@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from coflux.blobs import Blobs
-from coflux.model import LINKS, Abandoned, Crashed, Raised, TimedOut, run_of, target_id
+from coflux.model import LINKS, Abandoned, Crashed, Raised, TimedOut, is_input, run_of, target_id
 from coflux.server.core.entities import Execution, Run, Step
 from coflux.server.core.state import State
 from coflux.server.views.results import describe, show_value
@@ -100,7 +100,8 @@ def _attempt(state: State, run: Run, execution: Execution) -> Compact:
 
 
 def _own_steps(run: Run, executions: Any) -> list[int]:
-    return sorted({int(id.split(":")[1]) for id in executions if run_of(id) == run.id})
+    own = (id for id in executions if run_of(id) == run.id and not is_input(id))
+    return sorted({int(id.split(":")[1]) for id in own})
 
 
 def show_groups(execution: Execution) -> dict[str, str | None]:

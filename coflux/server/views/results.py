@@ -13,7 +13,7 @@ from coflux.model import (
     Crashed,
     Error,
     Raised,
-    Result,
+    Resolution,
     Returned,
     TimedOut,
     Value,
@@ -25,7 +25,7 @@ from coflux.values import to_json
 SHOWN = 256 * 1024
 
 
-def show_result(result: Result, blobs: Blobs | None = None) -> dict[str, Any]:
+def show_result(result: Resolution, blobs: Blobs | None = None) -> dict[str, Any]:
     """`{"kind", "value" | "preview", "error", "execution"}` and what else the kind carries."""
     shown: dict[str, Any] = {"kind": result_kind(result)}
     if isinstance(result, Returned):
@@ -69,7 +69,7 @@ def show_error(error: Error) -> dict[str, Any]:
     }
 
 
-def describe(result: Result) -> str:
+def describe(result: Resolution) -> str:
     """The result in a sentence."""
     if isinstance(result, Crashed):
         return _crash(result)
@@ -85,7 +85,7 @@ def describe(result: Result) -> str:
     return result_kind(result)
 
 
-def _details(result: Result) -> dict[str, Any]:
+def _details(result: Resolution) -> dict[str, Any]:
     fields = {name: getattr(result, name) for name in result.__struct_fields__}
     failure = {"type": result_kind(result), "message": describe(result), "frames": []}
     return {**fields, "error": failure}
