@@ -107,3 +107,17 @@ def large(count: int = 100_000) -> int:
         parts = [echo.submit(n) for n in range(start, min(count, start + 2000))]
         done += sum(1 for part in parts if part.result() >= 0)
     return done
+
+
+@cf.workflow()
+def flood(rate: int = 1000, seconds: float = 10.0) -> float:
+    """Steps a second that were submitted and done, when `rate` are wanted."""
+    begun = time.perf_counter()
+    parts: list[cf.Execution[int]] = []
+    while (passed := time.perf_counter() - begun) < seconds:
+        due = int(passed * rate) - len(parts)
+        parts += [echo.submit(n) for n in range(due)]
+        time.sleep(0.02)
+    for part in parts:
+        part.result()
+    return len(parts) / (time.perf_counter() - begun)
