@@ -84,6 +84,14 @@ def test_another_projects_token_learns_nothing_of_a_known_blob_AS_6(
     assert elsewhere.json["error"]["code"] == answer.json["error"]["code"]
 
 
+def test_a_misspelt_project_is_named_with_the_nearest_that_the_caller_may_see(
+    shared: Server, tokens: dict[str, str | None]
+) -> None:
+    path = f"{API}/projects/defalt/runs"
+    assert "did you mean 'default'?" in shared.call("GET", path).message
+    assert "default" not in shared.call("GET", path, token=tokens["other"]).message
+
+
 @pytest.mark.parametrize("token", TOKENS)
 @pytest.mark.parametrize("path", [f"{API}/nope", f"{P}/nope", f"{P}/runs/a/b/c", "/nope", f"{API}"])
 def test_an_unknown_route_is_not_found_with_and_without_a_token(

@@ -25,6 +25,7 @@ from coflux.errors import (
 )
 from coflux.server.answers import Failure, Problem
 from coflux.server.bodies import MAX_BODY
+from coflux.server.core.submission import nearest
 from coflux.server.gateway.auth import (
     Authenticator,
     Unauthenticated,
@@ -182,11 +183,20 @@ class RouteHandler(Handler):
         self.principal = self.identity.principal(name)
         if not self.principal.scopes:
             # The same answer whether it exists or not (ID-4, AS-6).
-            raise NotFound(f"There is no project {name!r}.")
-        self.project: Project = self.gateway.project(name)
+            raise self._no_project(name)
+        try:
+            self.project: Project = self.gateway.project(name)
+        except NotFound:
+            raise self._no_project(name) from None
         assert route.right != "open"
         if not self.principal.may_somewhere(route.right):
             raise Forbidden(f"This needs a token with the {route.right} right in {name!r}.")
+
+    def _no_project(self, name: str) -> NotFound:
+        """Names the nearest of those that the caller may know of."""
+        projects = self.gateway.accounts.projects()
+        visible = [each for each in projects if self.identity.principal(each).scopes]
+        return NotFound(f"There is no project {name!r}{nearest(name, visible) or '.'}")
 
     async def admitted(self) -> None:
         """What a kind of handler does before the body comes; may refuse."""

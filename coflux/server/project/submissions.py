@@ -167,8 +167,13 @@ def _shown(parameter: Parameter) -> str:
 def _message(definition: Definition, keywords: dict[str, Any], problem: str) -> str:
     names = [p.name for p in definition.parameters]
     unknown = next((k for k in keywords if k not in names), None)
-    hint = nearest(unknown, names) if unknown is not None else ""
-    return f"The arguments do not fit {definition.name}: {problem}{hint or '.'}"
+    if unknown is not None and not any(p.kind == "kwargs" for p in definition.parameters):
+        problem = f"there is no parameter {unknown!r}{nearest(unknown, names)}"
+    return f"The arguments do not fit {definition.name}: {problem}{_end(problem)}"
+
+
+def _end(sentence: str) -> str:
+    return "" if sentence.endswith("?") else "."
 
 
 def _how_to_register(problem: str) -> str:
