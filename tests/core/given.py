@@ -20,6 +20,7 @@ from coflux.model import (
     Error,
     Group,
     Options,
+    Question,
     Raised,
     Reference,
     Result,
@@ -28,12 +29,13 @@ from coflux.model import (
     Submission,
     TimedOut,
     Value,
+    is_input,
     result_kind,
 )
 from coflux.server.core import changes as c
 from coflux.server.core import effects as fx
 from coflux.server.core import events as e
-from coflux.server.core.entities import Execution
+from coflux.server.core.entities import Execution, Input
 from coflux.server.core.machine import Machine
 from coflux.server.core.reasons import Reason, reason
 from coflux.server.core.state import State
@@ -82,10 +84,16 @@ def pickled(obj: Any = "x", type_name: str = "module.Thing") -> Value:
 
 
 def handles(*ids: str) -> Value:
-    """A value that holds handles to executions (or assets: ids that begin with A)."""
-    found = tuple(Reference("asset" if id[0] == "A" else "execution", id) for id in ids)
+    """A value that holds handles to executions, inputs, or assets (ids that begin with A)."""
+    found = tuple(Reference(_kind_of(id), id) for id in ids)
     data = f"{len(ids)} references".encode()
     return Value(data=data, references=found, key=hashlib.sha256(data).digest(), type="list")
+
+
+def _kind_of(id: str) -> Any:
+    if id[0] == "A":
+        return "asset"
+    return "input" if is_input(id) else "execution"
 
 
 def kind(target: str) -> Any:
@@ -188,7 +196,11 @@ class World:
         finished: set[str] = set()
         if live_only:
             self.is_replayed = False
-            finished = {run.id for run in self.state.runs.values() if run.status is not None}
+            finished = {
+                run.id
+                for run in self.state.runs.values()
+                if run.status is not None and not any(i.is_open for i in run.inputs.values())
+            }
         machine = Machine(self.source, self.limits)
         machine.state.load(x for x in self.journal if _run_of(x) not in finished)
         self.machine = machine
@@ -317,6 +329,20 @@ class World:
         self.now += ms
         self.handle(e.HostSlept(ms))
 
+    # --- people -----------------------------------------------------------------------------------
+
+    def asked(self, id: str) -> Input:
+        return self.state.inputs[id]
+
+    def answer(self, id: str, obj: Any = "yes", by: str = "alice") -> None:
+        """A person responds."""
+        given = obj if isinstance(obj, Value) else value(obj)
+        self.handle(e.InputAnswered(self.caller(by), id, given))
+
+    def dismiss(self, id: str, by: str = "alice") -> None:
+        """A person will not respond."""
+        self.handle(e.InputDismissed(self.caller(by), id))
+
     # --- agents -----------------------------------------------------------------------------------
 
     def agent(
@@ -414,6 +440,15 @@ class World:
         to = self._code(id, key)
         self.handle(e.WaitRequested(to, handles, timeout, suspend, first, cancel_remaining))
         return to
+
+    def asks(self, id: str, template: str = "What?", **fields: Any) -> str:
+        """Running code asks; the id of the input (or "" when refused)."""
+        message = fields.pop("message", template)
+        key = fields.pop("request", None)
+        question = Question(template, message, **fields)
+        self.handle(e.InputRequested(self._code(id, key), question))
+        given = self.sent(fx.GiveInput)
+        return given[0].input if given else ""
 
     def suspends(self, id: str, delay: int = 0) -> None:
         self.handle(e.SuspensionRequested(self._code(id), delay))

@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from coflux.model import LINKS, Cached, Deferred, Recurred, Returned, Superseded, Suspended, run_of
+from coflux.model import (
+    LINKS,
+    Cached,
+    Deferred,
+    Recurred,
+    Returned,
+    Superseded,
+    Suspended,
+    is_input,
+    run_of,
+)
 from coflux.server.core import caps, gates, keys, reasons, scheduling, slots
 from coflux.server.core.agenda import Waiter
 from coflux.server.core.entities import Execution, Run, Session, attempts
@@ -35,6 +45,7 @@ def check(machine: Machine, now: int) -> None:
     check_slots(state)
     check_finished(machine)
     check_deferred(machine)
+    check_inputs(machine)
 
 
 def everything(state: State) -> list[Execution]:
@@ -209,8 +220,7 @@ def check_waiters(machine: Machine) -> None:
             for handle in wait.left:
                 end = state.end_of(handle)
                 assert not wait.is_done, f"{execution.id} still waits for {handle}"
-                assert end[1] is not None, f"{execution.id} waits for {handle}"
-                assert end[1].result is None, f"{execution.id} waits for {handle}"
+                assert not state.is_resolved(handle), f"{execution.id} waits for {handle}"
                 expected.add((end[0], Waiter("wait", execution.id, wait.key, handle)))
         if isinstance(execution.result, Cached) and execution.link_successor is None:
             leader = execution.result.execution
@@ -229,8 +239,7 @@ def check_waiters(machine: Machine) -> None:
     still = {(id, w) for id, w in expected if not state.is_resolved(id)}
     assert still <= found_waiters, f"not attached: {still - found_waiters}"
     for id, waiter in found_waiters:
-        execution = state.executions[id]
-        assert execution.result is None, f"{waiter} waits for {id}, which has ended"
+        assert not state.is_resolved(id), f"{waiter} waits for {id}, which has ended"
         assert state.end_of(waiter.handle)[0] == id, f"{waiter} is attached at {id}"
         if waiter.kind in ("wait", "gate", "client"):
             assert (id, waiter) in expected, f"{waiter} is attached for nobody"
@@ -361,6 +370,35 @@ def check_deferred(machine: Machine) -> None:
         assert known == {e.id for e in found}
 
 
+def check_inputs(machine: Machine) -> None:
+    """Inputs are numbered, known, found by who refers to them; and open while they are wanted."""
+    state = machine.state
+    found = {i.id: i for run in state.runs.values() for i in run.inputs.values()}
+    assert found == state.inputs
+    assert {id: i for id, i in found.items() if i.is_open} == state.open_inputs
+    for run in state.runs.values():
+        assert list(run.inputs) == list(range(1, len(run.inputs) + 1))
+        assert [i.id for i in run.inputs.values()] == [f"{run.id}/i{n}" for n in run.inputs]
+    referring: dict[str, set[str]] = {}
+    for execution in everything(state):
+        if execution.result is None:
+            values = execution.step.submission.arguments.values()
+            ids = [r.id for v in values for r in v.references if r.kind == "input"]
+            ids += [id for id in (*execution.gate, *execution.dependencies) if is_input(id)]
+            for id in ids:
+                referring.setdefault(id, set()).add(execution.id)
+    assert {id: set(ids) for id, ids in state.referring.items()} == referring
+    for asked in state.open_inputs.values():
+        run = asked.run
+        assert state.environments[asked.environment].state != "archived", asked.id
+        assert run.status != "cancelled", asked.id
+        latest = run.steps[1].latest(run.environment) or run.steps[1].executions[-1]
+        end = state.end_of(latest.id)[1]
+        held = end.result.value.references if end and isinstance(end.result, Returned) else ()
+        is_held = asked.id in {r.id for r in held}
+        assert run.status is None or asked.id in referring or is_held, f"{asked.id} is forgotten"
+
+
 # --- replay -------------------------------------------------------------------------------------
 
 
@@ -379,7 +417,7 @@ def dump(state: State) -> dict[str, Any]:
             i: (s.environment, s.token_hash, s.incarnation, set(s.held))
             for i, s in state.sessions.items()
         },
-        "runs": {i: _fields(r, "steps", "unfinished", "stopping", "memos")
+        "runs": {i: _fields(r, "steps", "unfinished", "stopping", "memos", "inputs")
                  for i, r in state.runs.items()},
         "sets": {i: [list(r.unfinished), set(r.stopping), {k: list(v) for k, v in r.memos.items()}]
                  for i, r in state.runs.items()},
@@ -392,6 +430,9 @@ def dump(state: State) -> dict[str, Any]:
         "namespaces": {n: list(entries) for n, entries in state.namespaces.items()},
         "forgotten": state.forgotten,
         "assets": {i: _fields(a) for i, a in state.assets.items()},
+        "inputs": {i: _fields(a, "run") for i, a in state.inputs.items()},
+        "open inputs": list(state.open_inputs),
+        "referring": {i: set(found) for i, found in state.referring.items()},
         "order": state.order,
     }  # fmt: skip
 

@@ -71,8 +71,16 @@ class Anything(RuleBasedStateMachine):
         found = list(self.world.state.sessions)
         return found[pick % len(found)] if found else None
 
+    def input(self, pick: int) -> str | None:
+        found = list(self.world.state.inputs)
+        return found[pick % len(found)] if found else None
+
+    def handle(self, pick: int) -> str | None:
+        """An execution or an input."""
+        return (self.input(pick) if pick % 4 == 0 else None) or self.some(pick)
+
     def argument(self, pick: int, obj: int, is_handle: bool) -> Any:
-        handle = self.some(pick) if is_handle else None
+        handle = self.handle(pick) if is_handle else None
         return handles(handle) if handle is not None else value(obj)
 
     # --- clients ----------------------------------------------------------------------------------
@@ -151,7 +159,7 @@ class Anything(RuleBasedStateMachine):
     @rule(pick=PICK, how=st.sampled_from(["value", "value", "none", "error", "timeout"]), gone=FLAG)
     def end(self, pick: int, how: str, gone: bool) -> None:
         id = self.live(pick)
-        handle = self.some(pick * 7)
+        handle = self.handle(pick * 7)
         results: dict[str, Result] = {
             "value": Returned(handles(handle) if handle and pick % 2 else value(1)),
             "none": Returned(value(None)),
@@ -181,13 +189,26 @@ class Anything(RuleBasedStateMachine):
           first=FLAG, cancel_remaining=FLAG, key=st.integers(100, 103))  # fmt: skip
     def wait(self, pick: int, count: int, **fields: Any) -> None:
         id = self.live(pick)
-        chosen = [self.some(pick * 7 + n) for n in range(count)]
+        chosen = [self.handle(pick * 7 + n) for n in range(count)]
         if id is not None:
             self.world.waits(id, *[h for h in chosen if h is not None], **fields)
 
+    @rule(pick=PICK, template=st.sampled_from(["a", "b"]),
+          key=st.sampled_from([None, "k"]))  # fmt: skip
+    def question(self, pick: int, template: str, key: str | None) -> None:
+        id = self.live(pick)
+        if id is not None:
+            self.world.asks(id, template, key=key)
+
+    @rule(pick=PICK, how=st.sampled_from(["answer", "dismiss", "cancel"]))
+    def respond(self, pick: int, how: str) -> None:
+        input = self.input(pick)
+        if input is not None:
+            getattr(self.world, how)(input)
+
     @rule(pick=PICK, how=st.sampled_from(["suspend", "cancel", "checkpoint", "await"]), delay=DELAY)
     def ask(self, pick: int, how: str, delay: int) -> None:
-        id, other = self.live(pick), self.some(pick * 7)
+        id, other = self.live(pick), self.handle(pick * 7)
         if id is None or other is None:
             return
         if how == "suspend":
