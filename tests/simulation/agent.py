@@ -18,7 +18,7 @@ from tests.simulation.code import Crash, Library, Program
 from tests.simulation.link import Link
 
 #: Requests of running code, which may be sent again after later messages.
-REQUESTS = (wire.Submit, wire.Wait, wire.Suspend, wire.Cancel, wire.Checkpoint)
+REQUESTS = (wire.Submit, wire.Wait, wire.Suspend, wire.Cancel, wire.Checkpoint, wire.Ask)
 
 
 class Surroundings(Protocol):

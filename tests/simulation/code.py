@@ -17,6 +17,7 @@ from coflux.model import (
     Definition,
     Error,
     Options,
+    Question,
     Raised,
     Reference,
     Result,
@@ -61,9 +62,13 @@ def encode(text: str, *references: str) -> Value:
 
 
 class Library:
-    """The targets of one seed. Targets call only later ones, so no recursion is endless."""
+    """The targets of one seed. Targets call only later ones, so no recursion is endless.
 
-    def __init__(self, rng: random.Random) -> None:
+    With `asks` they ask people as well.
+    """
+
+    def __init__(self, rng: random.Random, asks: bool = False) -> None:
+        self._asks = asks
         count = rng.randint(4, 7)
         self.targets: dict[str, Ops] = {}
         self.definitions: list[Definition] = []
@@ -82,6 +87,9 @@ class Library:
             ops.append(self._use(rng))
         if rng.random() < 0.25:
             ops.insert(rng.randrange(len(ops)), self._mishap(rng))
+        for _ in range(rng.randint(0, 2) if self._asks else 0):
+            kind = rng.choice(["ask", "ask", "ask patiently", "ask and select", "ask and leave"])
+            ops.insert(rng.randrange(len(ops) + 1), Op(kind, rng.randrange(2), rng.random() < 0.5))
         ops.append(rng.choice([Op("gather", flag=True), Op("work", 1), Op("handle"), Op("none")]))
         return tuple(ops)
 
@@ -154,6 +162,8 @@ def _do(
     elif op.kind == "checkpoint":
         arguments = {"a": encode(str(attempt)), "b": encode("-")}
         yield from _ask(wire.Checkpoint(execution, 0, arguments))
+    elif op.kind.startswith("ask"):
+        yield from _ask_people(op, execution, children)
     elif op.kind == "none":
         return encode("None") if attempt < 3 else encode("some")
     elif chosen is not None:
@@ -178,6 +188,24 @@ def _call(
     children += answer.executions
     if op.flag:
         _judge(answer, False)
+
+
+def _ask_people(op: Op, execution: str, children: list[str]) -> Generator[Step, Any, None]:
+    """Ask, and wait as the kind says; `flag`: with a key, in some time only."""
+    question = Question(f"question {op.number}", "?", key=f"key {op.number}" if op.flag else None)
+    (asked,) = yield [wire.Ask(execution, 0, question)]
+    _check(asked)
+    timeout = 2_000 if op.flag else None
+    if op.kind == "ask":
+        yield from _ask(wire.Wait(execution, 0, (asked.input,), timeout_ms=timeout))
+    elif op.kind == "ask patiently":
+        patience = 300 if op.flag else 0
+        yield from _ask(
+            wire.Wait(execution, 0, (asked.input,), timeout_ms=patience, suspend=True)
+        )  # fmt: skip
+    elif op.kind == "ask and select":
+        handles = (*children[-2:], asked.input)
+        yield from _ask(wire.Wait(execution, 0, handles, first=True, cancel_remaining=op.flag))
 
 
 def _mishap(op: Op, execution: str) -> Generator[Step, Any, None]:

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any
 
 from coflux import wire
-from coflux.model import Abandoned, Cached, Cancelled, Result, Returned, result_kind
+from coflux.model import Abandoned, Cached, Cancelled, Resolution, Returned, result_kind
 from coflux.server.core import changes as c
 from coflux.server.core import effects as fx
 from coflux.server.core.entities import Execution, attempts
@@ -37,7 +37,11 @@ class Oracles:
     def __init__(self) -> None:
         self.starts: Counter[str] = Counter()
         #: The outcome that somebody was told for a handle.
-        self.told: dict[str, tuple[str, Result]] = {}
+        self.told: dict[str, tuple[str, Resolution]] = {}
+        #: How inputs ended that a person was told to have ended: `answered` or `dismissed`.
+        self.responded: dict[str, str] = {}
+        self._questions: set[tuple[str, str, bytes]] = set()
+        self._answered: set[str] = set()
         #: Runs that a client was told of.
         self.acknowledged: set[str] = set()
         #: After a restart more may be taken for running than there are slots.
@@ -54,7 +58,7 @@ class Oracles:
         self.starts[execution] += 1
         _require(self.starts[execution] == 1, f"{execution} was started twice")
 
-    def heard(self, handle: str, execution: str, result: Result) -> None:
+    def heard(self, handle: str, execution: str, result: Resolution) -> None:
         """RS-1, WA-8: all who ask are told the same, for ever."""
         before = self.told.setdefault(handle, (execution, result))
         _require(
@@ -93,6 +97,16 @@ class Oracles:
                 place = (change.parent or "", change.request)
                 _require(place not in self._requests, f"request {place} took effect twice")  # SU-10
                 self._requests.add(place)
+            elif isinstance(change, c.InputCreated):  # IN-2
+                asked = (change.run, change.environment, change.key)
+                _require(asked not in self._questions, f"{change.input} was asked before")
+                self._questions.add(asked)
+            elif isinstance(change, c.InputEnded):  # IN-3
+                _require(change.input not in self._answered, f"{change.input} ended twice")
+                self._answered.add(change.input)
+                if change.cause:  # with its run: who asks again asks anew
+                    gone = {q for q in self._questions if q[0] == change.run}
+                    self._questions -= gone
 
     def abandoned(self, change: c.ResultRecorded, running_at: list[Any]) -> None:
         """SE-4: what its agent has, on a connection that is there, is not abandoned."""
@@ -156,7 +170,12 @@ class Oracles:
             _require(session.used == 0, f"{session.id} still counts {session.used} slots in use")
         left = [id for id in processes if whole.executions[id].result is not None]
         _require(not left, f"ended and still running: {left}")
+        for id, how in self.responded.items():
+            _require(whole.inputs[id].state == how, f"{id} was {how} and is not any more")
         for id, (end, result) in self.told.items():
+            if id in whole.inputs:
+                _require(whole.inputs[id].result == result, f"{id} changed its answer")
+                continue
             found_id, found = whole.end_of(id)
             _require(found is not None and found.result == result, f"{id} changed its outcome")
             _require(found_id == end, f"{id} leads to {found_id}, told was {end}")
@@ -192,7 +211,7 @@ class Oracles:
         """What is in memory is what is on the disk."""
         for root in [r for r in whole.families if r not in machine.state.families]:
             whole.evict(root)
-        for part in ("environments", "runs", "sets", "steps", "executions"):
+        for part in ("environments", "runs", "sets", "steps", "executions", "inputs"):
             live, kept = invariants.dump(machine.state)[part], invariants.dump(whole)[part]
             for id, fields in live.items():
                 _require(_same(fields, kept.get(id)), f"{part} {id}: {fields} != {kept.get(id)}")

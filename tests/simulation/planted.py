@@ -14,6 +14,7 @@ from coflux.server.core import (
     caching,
     cancellation,
     gates,
+    inputs,
     links,
     outcomes,
     results,
@@ -217,6 +218,39 @@ def acknowledgements_come_too_early() -> Any:
     return _replaced(Server, "_commit", commit)
 
 
+def answers_wake_nobody() -> Any:
+    """RS-2, IN-3: whoever waits is not told."""
+    return _replaced(inputs, "_end", lambda turn, ended: turn.record(ended))
+
+
+def the_last_answer_counts() -> Any:
+    """IN-3: a second response replaces the first."""
+    return _replaced(inputs, "_still_open", lambda turn, to, id: turn.state.inputs.get(id))
+
+
+def questions_are_asked_again() -> Any:
+    """IN-2: an attempt that resumes does not find what it has asked."""
+    return _replaced(inputs, "_find", lambda turn, execution, key: None)
+
+
+def questions_are_forgotten_with_a_restart() -> Any:
+    """SE-10: what is open is not known to be so."""
+
+    def load(self: State, facts: Any) -> None:
+        old(self, facts)
+        self.open_inputs.clear()
+
+    old = State.load
+    return _replaced(State, "load", load)
+
+
+#: Those that only a history in which people are asked can show.
+FAULTS_OF_INPUTS: tuple[Fault, ...] = (
+    answers_wake_nobody,
+    the_last_answer_counts,
+    questions_are_asked_again,
+    questions_are_forgotten_with_a_restart,
+)
 FAULTS: tuple[Fault, ...] = (
     one_retry_too_many,
     effects_before_the_commit,

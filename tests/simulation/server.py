@@ -310,6 +310,8 @@ class Server:
             return wire.Resolved(outcomes, effect.executions, also)
         if isinstance(effect, fx.Submitted):
             return wire.Submitted(effect.executions)
+        if isinstance(effect, fx.GiveInput):
+            return wire.Asked(effect.input)
         if isinstance(effect, fx.Refuse):
             return wire.Refusal(effect.code, effect.message)
         return wire.Expired() if isinstance(effect, fx.Expire) else wire.Done()
@@ -319,7 +321,8 @@ class Server:
         if result is None:
             state = State()
             state.load(self.disk.family(run_of(outcome.execution)))
-            result = state.executions[outcome.execution].result
+            found = state.inputs.get(outcome.execution)
+            result = (found or state.executions[outcome.execution]).result
         return wire.Outcome(outcome.handle, outcome.execution, result or Abandoned())
 
 
@@ -343,6 +346,7 @@ _EVENTS: dict[type[Any], Callable[[str, Any], e.Event]] = {
     wire.Closing: lambda s, m: e.SessionClosed(s, m.reason),
     wire.Suspend: lambda s, m: e.SuspensionRequested(Code(s, m.execution, m.key), m.delay_ms),
     wire.Cancel: lambda s, m: e.CancelRequested(Code(s, m.execution, m.key), m.handles),
+    wire.Ask: lambda s, m: e.InputRequested(Code(s, m.execution, m.key), m.question),
     wire.Checkpoint: lambda s, m: e.CheckpointRequested(
         Code(s, m.execution, m.key), m.arguments
     ),

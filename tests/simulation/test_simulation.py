@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.planted import FAULTS, Fault
+from tests.simulation.planted import FAULTS, FAULTS_OF_INPUTS, Fault
 from tests.simulation.world import Failure, simulate
 
 #: Seeds that once failed; they are kept for ever.
@@ -20,6 +20,13 @@ def test_whatever_breaks_every_history_ends_well(first: int) -> None:
     """SE-5, SE-9, SE-10, EN-4, RS-1, ST-5: see `oracles`."""
     for seed in range(first, first + 20):
         simulate(seed)
+
+
+@pytest.mark.parametrize("first", range(1_000, 1_030, 15))
+def test_people_may_be_asked_whatever_breaks(first: int) -> None:
+    """IN-2, IN-3, IN-6, SE-9: asked once, answered once, and what was answered stays so."""
+    for seed in range(first, first + 15):
+        simulate(seed, database=seed % 3 == 0, asks=True)
 
 
 def test_what_once_failed_does_not_fail_again() -> None:
@@ -42,7 +49,7 @@ def test_the_same_seed_gives_the_same_history() -> None:
 @pytest.mark.slow
 def test_many_seeds_end_well() -> None:
     for seed in range(10_000, 11_000):
-        simulate(seed)
+        simulate(seed, asks=seed % 2 == 0)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
@@ -52,6 +59,18 @@ def test_a_planted_fault_is_found(fault: Fault) -> None:
         try:
             with fault():
                 simulate(seed)
+        except Failure:
+            return
+    raise AssertionError(f"not found within {PATIENCE} seeds")
+
+
+@pytest.mark.parametrize("fault", FAULTS_OF_INPUTS, ids=lambda fault: fault.__name__)
+def test_a_planted_fault_of_inputs_is_found(fault: Fault) -> None:
+    """As above, with people."""
+    for seed in range(PATIENCE):
+        try:
+            with fault():
+                simulate(seed, asks=True)
         except Failure:
             return
     raise AssertionError(f"not found within {PATIENCE} seeds")

@@ -9,7 +9,7 @@ from typing import Any
 from coflux.model import Abandoned, Error, Raised, Result, Returned
 from coflux.server.core import effects as fx
 from coflux.server.core import events as e
-from coflux.server.core.changes import Change, ResultRecorded
+from coflux.server.core.changes import Change, InputCreated, ResultRecorded
 from coflux.server.core.events import Caller
 from coflux.server.core.machine import Machine, Outcome
 from tests.simulation.agent import Agent
@@ -29,11 +29,11 @@ LINES = 400
 class Simulation:
     """One history. `run()` raises `Violation` (or whatever the core raised) where it goes wrong."""
 
-    def __init__(self, seed: int, disk: Disk | None = None) -> None:
+    def __init__(self, seed: int, disk: Disk | None = None, asks: bool = False) -> None:
         self.seed = seed
         self.rng = random.Random(seed)
         self.clock = Clock()
-        self.library = Library(self.rng)
+        self.library = Library(self.rng, asks)
         self.oracles = Oracles()
         self.disk = disk if disk is not None else ListDisk()
         self.server = Server(self.clock, self.rng, self.disk)
@@ -159,6 +159,9 @@ class Simulation:
         self.oracles.committed(changes)
         for change in changes:
             self.say(_shorten(change))
+            if isinstance(change, InputCreated):
+                for _ in range(self.rng.choice([1, 1, 2])):
+                    self.clock.after(self.rng.randint(0, 15_000), self._responder(change.input))
 
     def _on_crash(self) -> None:
         self.say("the server crashes")
@@ -205,6 +208,22 @@ class Simulation:
 
     def _await(self, id: str) -> None:
         self._insist(lambda to: e.OutcomeAwaited(to, id), self.oracles.answered)
+
+    def _responder(self, input: str) -> Callable[[], None]:
+        """A person who answers a question, or does not want to, or withdraws it."""
+        how = self.rng.choice(["answered", "answered", "answered", "dismissed", "cancelled"])
+        answer = encode(f"answer {self.rng.randrange(3)}")
+        asked: dict[str, Callable[[Caller], e.Event]] = {
+            "answered": lambda to: e.InputAnswered(to, input, answer),
+            "dismissed": lambda to: e.InputDismissed(to, input),
+            "cancelled": lambda to: e.CancelRequested(to, (input,)),
+        }
+
+        def done(found: Any) -> None:
+            if isinstance(found, fx.Confirm) and how != "cancelled":
+                self.oracles.responded[input] = how
+
+        return lambda: self._insist(asked[how], done)
 
     def _meddle(self) -> None:
         """A person cancels, re-runs, sets a result, or pauses an environment."""
@@ -302,10 +321,10 @@ class Simulation:
             self.server.ask(lambda to: self._state_request(to, name, "active"), lambda _: None)
 
 
-def simulate(seed: int, database: bool = False) -> Simulation:
-    """Run a seed to its end, with the real store or with a list."""
+def simulate(seed: int, database: bool = False, asks: bool = False) -> Simulation:
+    """Run a seed to its end, with the real store or with a list, and with people (`asks`)."""
     disk: Disk = DatabaseDisk() if database else ListDisk()
-    simulation = Simulation(seed, disk)
+    simulation = Simulation(seed, disk, asks)
     try:
         simulation.run()
     except Exception as error:
