@@ -6,7 +6,6 @@ numbers, dates. Nothing else belongs here.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import msgspec
@@ -23,9 +22,13 @@ class Model:
         """The object that an answer stands for; raises `CofluxError` where it does not fit."""
         raise NotImplementedError
 
-    def plain(self, obj: Any) -> Any:
-        """An object, or a part of one as JSON, as JSON."""
-        raise NotImplementedError
+
+def as_json(obj: Any) -> Any:
+    """An object of a model, or a part of one as JSON, as JSON."""
+    dump = getattr(type(obj), "model_dump", None)
+    if dump is not None:
+        return dump(obj, mode="json")
+    return msgspec.to_builtins(obj, str_keys=True)
 
 
 def model_of(kind: Any) -> Model:
@@ -59,9 +62,6 @@ class _Msgspec(Model):
         except msgspec.ValidationError as error:
             raise CofluxError(f"the answer does not fit the prompt's model: {error}") from error
 
-    def plain(self, obj: Any) -> Any:
-        return msgspec.to_builtins(obj, str_keys=True)
-
 
 class _Pydantic(Model):
     def __init__(self, kind: Any) -> None:
@@ -78,13 +78,6 @@ class _Pydantic(Model):
             return self._adapter.validate_json(msgspec.json.encode(answer))
         except pydantic.ValidationError as error:
             raise CofluxError(f"the answer does not fit the prompt's model: {error}") from error
-
-    def plain(self, obj: Any) -> Any:
-        if hasattr(obj, "model_dump") or dataclasses.is_dataclass(obj):
-            import pydantic
-
-            return pydantic.TypeAdapter(type(obj)).dump_python(obj, mode="json")
-        return obj
 
 
 def _unfolded(schema: dict[str, Any]) -> dict[str, Any]:

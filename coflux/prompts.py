@@ -130,8 +130,18 @@ class Prompt(Generic[T]):
         if self._schema is None:
             raise TypeError("an initial value needs a prompt with a model or a schema")
         if self._model is not None:
-            initial = self._model.plain(initial)
+            from coflux.models import as_json
+
+            initial = as_json(initial)
         return _json(initial, "initial value")
+
+    def is_source_of(self, question: Question) -> bool:
+        """Whether a question was asked with a prompt like this one."""
+        mine = (self.template, self._schema, self.title, self.actions, self.requires, self.key)
+        return mine == (
+            question.template, question.schema, question.title, question.actions,
+            question.requires, question.key,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         text = self.template if len(self.template) <= 60 else self.template[:60] + "…"

@@ -12,9 +12,20 @@ from __future__ import annotations
 from coflux.testing.engine import Engine, NothingLeft, TestRun
 from coflux.testing.fakes import Fakes
 from coflux.testing.host import Logged
+from coflux.testing.people import DISMISS, Asked
 from coflux.testing.records import Step
 
-__all__ = ["Engine", "Fakes", "Logged", "NothingLeft", "Step", "TestRun", "fake"]
+__all__ = [
+    "DISMISS",
+    "Asked",
+    "Engine",
+    "Fakes",
+    "Logged",
+    "NothingLeft",
+    "Step",
+    "TestRun",
+    "fake",
+]
 
 
 def fake(target: object, function: object) -> Fakes:

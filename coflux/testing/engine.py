@@ -35,6 +35,7 @@ from coflux.target import Target, run_coroutine
 from coflux.testing.baton import Runner, Stopped, Turns
 from coflux.testing.fakes import Catalogue, Fakes, name_of, put
 from coflux.testing.host import EngineHost, Logged, refusal
+from coflux.testing.people import DISMISS, Asked, People
 from coflux.testing.records import Step
 
 #: When the clock of an engine begins.
@@ -98,7 +99,7 @@ class TestRun:
 
     def cancel(self) -> None:
         """Cancel all of it."""
-        self.engine._ask(lambda to: e.CancelRequested(to, (self.id,)))
+        self.engine.ask(lambda to: e.CancelRequested(to, (self.id,)))
 
     def __repr__(self) -> str:
         return f"<TestRun {self.id} {self.status}>"
@@ -110,9 +111,14 @@ class Engine:
     Code of executions runs in threads of this process, one at a time, and only while the test is
     in a call of the engine. The clock stands still while code runs, and jumps to the next instant
     at which something is due when nothing runs.
+
+    `answers` are what a person says at once to a prompt, by the prompt itself, its key or its
+    template: a value, `coflux.testing.DISMISS`, or a function of the placeholders.
     """
 
-    def __init__(self, *, concurrency: int = 100, seed: int = 0) -> None:
+    def __init__(
+        self, *, concurrency: int = 100, seed: int = 0, answers: Mapping[Any, Any] | None = None
+    ) -> None:
         self.machine = Machine(_Source(seed), Limits())
         #: The clock in ms UTC.
         self.now_ms = int(BEGINNING.timestamp() * 1000)
@@ -122,6 +128,8 @@ class Engine:
         self.metrics: dict[str, list[tuple[float, float]]] = {}
         #: Contents for `cf.Secret`, by name.
         self.secrets: dict[str, str] = {}
+        #: Who answers prompts; `answers` are those given at once.
+        self.people = People(self, answers or {})
         self._calls: dict[str, list[dict[str, Any]]] = {}
         self._catalogue = Catalogue()
         self._hosted: dict[tuple[str, str], model.Definition] = {}
@@ -134,7 +142,7 @@ class Engine:
         self._lock = threading.RLock()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._keep(self.machine.start(self.now_ms).effects)
-        confirmed = self._ask(lambda to: e.SessionRequested(to, _ENVIRONMENT, b""))
+        confirmed = self.ask(lambda to: e.SessionRequested(to, _ENVIRONMENT, b""))
         self._session: str = confirmed.data["session"]
         self._concurrency = concurrency
         self.put(e.SessionConnected(self._session, 1, "test", (), concurrency))
@@ -186,7 +194,7 @@ class Engine:
         self._catalogue.add(target)
         submission = target.submission(args, kwargs, _encode)
         self.host(submission)
-        submitted = self._ask(lambda to: e.RunRequested(to, _ENVIRONMENT, submission))
+        submitted = self.ask(lambda to: e.RunRequested(to, _ENVIRONMENT, submission))
         return TestRun(self, submitted.executions[0].partition(":")[0])
 
     def fake(self, target: object, function: Callable[..., Any]) -> Fakes:
@@ -196,6 +204,24 @@ class Engine:
     def calls(self, target: object) -> list[dict[str, Any]]:
         """The arguments, by name, of each time that a target, or its fake, was really called."""
         return list(self._calls.get(name_of(target), ()))
+
+    def inputs(self) -> list[Asked]:
+        """The questions that are open now, oldest first."""
+        return self.people.open()
+
+    def respond(self, which: object, answer: Any) -> None:
+        """Answer a question, once all that can run without time passing has run.
+
+        `which` is a prompt, its key or template, or an input's id; `answer` is JSON or an object
+        of the prompt's model. Raises `LookupError` where not exactly one open question is meant,
+        `InvalidRequest` for an answer that does not fit.
+        """
+        self.settle()
+        self.people.respond(self.people.find(which), answer)
+
+    def dismiss(self, which: object) -> None:
+        """Refuse to answer a question; as `respond`."""
+        self.respond(which, DISMISS)
 
     @property
     def now(self) -> datetime:
@@ -248,6 +274,8 @@ class Engine:
                     lines.append(f"  {what} is queued: {why}")
                 else:
                     lines.append(f"  {what} is {execution.status}")
+        for asked in self.people.open():
+            lines.append(f"  input {asked.id} is open: {asked.message!r}; engine.respond(…)")
         lines.append("A target that is not in this process can be faked: engine.fake(target, …).")
         return "\n".join(lines)
 
@@ -319,7 +347,8 @@ class Engine:
         with self._lock:
             self._keep(self.machine.handle(event, self.now_ms).effects)
 
-    def _ask(self, event: Callable[[e.Caller], e.Event]) -> Any:
+    def ask(self, event: Callable[[e.Caller], e.Event]) -> Any:
+        """Have an event decided that wants an answer; raises its refusal."""
         token = next(self._tokens)
         self.put(event(e.Caller(token, "test")))
         answer = self._answers.pop(token)

@@ -216,6 +216,8 @@ class EngineHost:
 
         schemas.check_question(question)
         answer: fx.GiveInput = self._ask(lambda to: e.InputRequested(to, question))
+        placeholders = {name: self.decode(v) for name, v in question.placeholders.items()}
+        self._engine.people.notice(answer.input, placeholders)
         return answer.input
 
     def manifest(self, asset: str) -> AssetManifest:

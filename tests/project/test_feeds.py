@@ -9,7 +9,7 @@ import pytest
 
 from coflux.blobs import LocalBlobs
 from coflux.errors import NotFound
-from coflux.model import Submission
+from coflux.model import Question, Submission
 from coflux.server.access import Principal, Scope
 from coflux.server.core import changes as c
 from coflux.server.project.calls import Call, Project
@@ -56,6 +56,33 @@ def test_what_leaves_the_queue_is_taken_out_of_the_copy(call: Call) -> None:
     assert operations is not None
     assert ["del", ["entries", f"{RUN}:1:1"]] in operations
     assert ["set", ["total"], WAITING + 100] in operations
+
+
+def test_the_topic_of_inputs_has_what_is_open_and_loses_what_has_ended_IN_1(call: Call) -> None:
+    asked = [
+        c.InputCreated(
+            RUN, f"{RUN}/i{n}", f"{RUN}:1:1", "Ebcdfgh", "shop/order", Question("?", f"{n}?"), b"",
+            10 + n,
+        )
+        for n in (1, 2)
+    ]  # fmt: skip
+    call.state.load(asked)
+    feed = open_feed(call, "inputs", {"environment": "default"})
+    list(feed.build())
+    assert list(feed.document) == [f"{RUN}/i2", f"{RUN}/i1"]
+    row = feed.document[f"{RUN}/i1"]
+    assert (row["message"], row["state"], row["awaited"], row["target"]) == (
+        "1?", "open", False, "shop/order",
+    )  # fmt: skip
+    ended = c.InputEnded(RUN, f"{RUN}/i1", "dismissed", 20)
+    call.state.load([ended])
+    assert feed.touched(ended) == "*"
+    assert feed.patch({"*"}) == [["del", [f"{RUN}/i1"]]]
+    for topic in ("run", "graph"):
+        whole = open_feed(call, topic, {"run": RUN})
+        list(whole.build())
+        shown = {each["input"]: each["state"] for each in whole.document["inputs"]}
+        assert shown == {f"{RUN}/i1": "dismissed", f"{RUN}/i2": "open"}
 
 
 def test_a_topic_that_there_is_not_names_those_that_there_are(call: Call) -> None:

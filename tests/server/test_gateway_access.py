@@ -138,6 +138,20 @@ def test_a_token_grants_at_most_its_creators_scopes_AU_3(shared: Server) -> None
         assert create("read", environment) == 403
 
 
+def test_a_token_gives_only_tags_that_it_has_AU_3(shared: Server) -> None:
+    body = {"name": "boss", "right": "admin", "tags": {"role": ["boss", "chief"]}}
+    made = shared.call("POST", f"{P}/tokens", body)
+    assert made.status == 201
+    listed = shared.call("GET", f"{P}/tokens").json
+    assert next(t for t in listed if t["id"] == made.json["id"])["tags"] == body["tags"]
+    for tags, status in (
+        ({"role": ["boss"]}, 201), ({"role": ["king"]}, 403), ({"floor": ["1"]}, 403),
+        ({"role": [""]}, 400), ({"role": "boss"}, 400),
+    ):  # fmt: skip
+        body = {"name": "t", "right": "read", "tags": tags}
+        assert shared.call("POST", f"{P}/tokens", body, token=made.json["token"]).status == status
+
+
 def test_a_token_cannot_reach_tokens_beyond_its_scopes_AU_3(shared: Server) -> None:
     limited = shared.create_token("admin", environment="dev/*")
     body = {"name": "strong", "right": "read"}
@@ -178,11 +192,16 @@ def test_only_the_hash_of_a_token_is_stored_AU_3(server: Server) -> None:
 def test_tokens_and_revocations_outlive_a_restart_AU_3(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         kept = server.create_token("read")
+        tagged = {"name": "b", "right": "run", "tags": {"role": ["boss"]}}
+        boss = server.call("POST", f"{P}/tokens", tagged).json["token"]
         revoked = server.call("POST", f"{P}/tokens", {"name": "x", "right": "read"}).json
         server.call("DELETE", f"{P}/tokens/{revoked['id']}")
         own = server.token
     with Server(tmp_path) as server:
         assert server.call("GET", f"{P}/runs", token=kept).status == 200
+        identity = server.running.gateway.accounts.identify(boss)
+        assert identity is not None
+        assert identity.tags == {"role": ("boss",)}
         assert server.call("GET", f"{P}/runs", token=revoked["token"]).status == 401
         assert server.call("GET", f"{P}/runs", token=own).status == 401
 

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 import coflux as cf
-from coflux.testing import Engine, NothingLeft, fake
+from coflux.testing import DISMISS, Engine, NothingLeft, fake
 from coflux.testing.engine import BEGINNING
 
 
@@ -356,3 +357,69 @@ def test_a_test_takes_less_than_20_ms_on_average() -> None:
             assert engine.run(total, [1, 2, 3]) == 12
     took_ms = (time.process_time() - began) / 20 * 1000
     assert took_ms < 20, took_ms
+
+
+# --- people -----------------------------------------------------------------------------------
+
+
+@dataclass
+class Order:
+    """What a person decides."""
+
+    count: int
+    note: str = ""
+
+
+ship = cf.Prompt("Ship {count} boxes?", model=bool, key="ship")
+how_many = cf.Prompt("How many?", model=Order)
+
+
+@cf.workflow()
+def shipping(count: int) -> str:
+    try:
+        return "shipped" if ship(count=count) else "kept"
+    except cf.InputDismissed:
+        return "nobody decides"
+
+
+@cf.workflow()
+def ordering() -> Order:
+    with cf.suspense():
+        return how_many(initial={"note": "soon"})
+
+
+@pytest.mark.parametrize("which", [ship, "ship", "Ship {count} boxes?"], ids=["it", "key", "text"])
+def test_a_person_answers_at_once_what_a_test_has_answers_for(which: Any) -> None:
+    with Engine(answers={which: True}) as engine:
+        assert engine.run(shipping, 3) == "shipped"
+
+
+def test_an_answer_may_depend_on_the_placeholders_or_be_none_at_all(engine: Engine) -> None:
+    engine.people.answers[ship] = lambda count: count < 10
+    assert [engine.run(shipping, n) for n in (3, 30)] == ["shipped", "kept"]
+    engine.people.answers[ship] = DISMISS
+    assert engine.run(shipping, 3) == "nobody decides"
+
+
+def test_a_test_answers_later_and_sees_what_is_asked(engine: Engine) -> None:
+    run = engine.submit(ordering)
+    engine.settle()
+    assert run.status == "suspended"
+    (asked,) = engine.inputs()
+    assert (asked.id, asked.message) == (f"{run.id}/i1", "How many?")
+    with pytest.raises(cf.InvalidRequest, match=r"value\.count"):
+        engine.respond(how_many, {"count": "three"})
+    engine.respond(how_many, Order(3))
+    assert run.result() == Order(3)
+    assert engine.inputs() == []
+    assert run.steps()[0].attempts == ("suspended", "value")
+
+
+def test_a_question_that_nobody_answers_is_named(engine: Engine) -> None:
+    run = engine.submit(shipping, 3)
+    with pytest.raises(NothingLeft, match=r"input R1/i1 is open: 'Ship 3 boxes\?'"):
+        run.result()
+    with pytest.raises(LookupError, match="no open question for 'other'"):
+        engine.respond("other", 1)
+    engine.dismiss("ship")
+    assert run.result() == "nobody decides"
