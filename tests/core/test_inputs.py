@@ -37,6 +37,7 @@ class TestAsking:
         world.waits(parent, input)
         assert awaited(world, input)
         assert world.status(parent) == "waiting"
+        assert world.reason(parent).text == f"waits for an answer to {input}"
 
     def test_asking_records_no_dependency_and_waiting_records_one_EN_5(self, world: World) -> None:
         parent = asking(world)

@@ -47,6 +47,7 @@ def test_a_person_answers_by_the_command_line_and_the_code_goes_on_IN_1(asking: 
     listed = asking.cli("inputs", "list", "--json").json
     assert row in listed
     assert "An opinion" in asking.cli("inputs", "list").out
+    assert f"waits for an answer to {run}/i1" in asking.cli("runs", "inspect", run).out
     shown = asking.cli("inputs", "inspect", row["input"]).out
     assert "What do you think of tea?" in shown
     assert "open, and awaited" in shown

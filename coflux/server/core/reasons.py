@@ -14,6 +14,7 @@ from coflux.server.core import caps, gates, launches, scheduling, slots
 from coflux.server.core.agenda import Agenda, LaneKey
 from coflux.server.core.entities import Execution, Session
 from coflux.server.core.state import State
+from coflux.server.core.statuses import Status
 
 #: Why an execution is due in the future, by its origin.
 _WHY = {"retry": "back-off", "resume": "suspension", "recurrence": "recurrence"}
@@ -32,7 +33,13 @@ class Reason(Record):
 
 
 def reason(state: State, agenda: Agenda, execution: Execution, now: int) -> Reason:
-    """The first reason that applies to a queued execution; `now` in ms UTC."""
+    """The first reason that applies to a queued execution; `now` in ms UTC.
+
+    Of one that waits in a process: what it waits for.
+    """
+    if execution.status is Status.WAITING:
+        handles = dict.fromkeys(h for wait in execution.waits.values() for h in wait.left)
+        return _awaits(list(handles), any(wait.first for wait in execution.waits.values()))
     found = _first(state, agenda, execution, now)
     if found.code not in _OF_AGENTS:
         return found
@@ -79,15 +86,20 @@ def _waiting(state: State, execution: Execution) -> Reason | None:
         return Reason("waiting", text, {"ids": [first], "schedule": execution.run.schedule})
     handles = gates.unresolved(state, execution)
     if handles:
-        is_any = execution.gate_first and handles[0] in execution.gate and len(handles) > 1
-        named = [f"an answer to {h}" if is_input(h) else h for h in handles]
-        text = f"waits for {'the first of ' if is_any else ''}{_list(named)}"
-        return Reason("waiting", text, {"ids": handles})
+        return _awaits(handles, execution.gate_first and handles[0] in execution.gate)
     earlier = gates.stopping(state, execution)
     if earlier is None:
         return None
     text = f"waits for the process of {earlier.id} to be dead"
     return Reason("waiting", text, {"ids": [earlier.id], "session": earlier.assigned_to})
+
+
+def _awaits(handles: list[str], is_any: bool) -> Reason:
+    if not handles:
+        return Reason("waiting", "waits for a free slot to go on")
+    named = [f"an answer to {handle}" if is_input(handle) else handle for handle in handles]
+    text = f"waits for {'the first of ' if is_any and len(handles) > 1 else ''}{_list(named)}"
+    return Reason("waiting", text, {"ids": handles})
 
 
 def _capped(state: State, execution: Execution) -> Reason | None:

@@ -18,7 +18,7 @@ from coflux.server.core import events as e
 from coflux.server.core.entities import Input, Run
 from coflux.server.core.state import State
 from coflux.server.project.calls import Call, no_such, parse_id
-from coflux.server.views import inputs
+from coflux.server.views import inputs, runs
 from coflux.values import encode
 
 
@@ -84,12 +84,16 @@ def open_rows(call: Call, environments: tuple[str, ...], run: str | None = None)
 
 
 def rows_of_run(call: Call, state: State, run: Run) -> list[Any]:
-    """What a run has asked, in order, as far as the caller may see it."""
+    """What a run has asked, in order, as far as the caller may see it (RR-6)."""
+    if not run.inputs:
+        return []
     machine = call.orchestrator.machine
+    seen = runs.visible_from(state, run, call.viewpoint())
     return [
         inputs.show_row(machine, state, asked)
         for asked in run.inputs.values()
-        if call.principal.may("read", state.environments[asked.environment].name)
+        if asked.environment in seen
+        and call.principal.may("read", state.environments[asked.environment].name)
     ]
 
 

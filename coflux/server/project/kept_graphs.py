@@ -64,9 +64,11 @@ class KeptGraphs:
             (self._directory / f"{run}.json").unlink()
 
     def committed(self, changes: list[c.Change]) -> None:
-        """A finished run that goes on looks different from now on."""
+        """A finished run that goes on, or is answered, looks different from now on."""
         if not self._known:
             return
         for change in changes:
             if isinstance(change, c.ExecutionCreated) and run_of(change.execution) in self._known:
                 self.drop(run_of(change.execution))
+            elif isinstance(change, c.InputEnded) and change.run in self._known:
+                self.drop(change.run)

@@ -96,7 +96,7 @@ def show_execution(
         "environment": state.environments[execution.environment].name,
         "origin": execution.origin,
         "status": status_of(execution),
-        "reason": reason_of(execution) if execution.status == "queued" else None,
+        "reason": reason_of(execution) if execution.status in ("queued", "waiting") else None,
         "result": show_result(result, blobs) if result is not None else None,
         "resolved": resolved(state, execution),
         "successor": execution.link_successor or execution.successor,
