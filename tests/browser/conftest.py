@@ -127,6 +127,23 @@ def failed(stack: Stack) -> str:
     return run
 
 
+@pytest.fixture(scope="session")
+def order(stack: Stack) -> str:
+    """An input that stays open; its id."""
+    run = stack.submit("flow/ordering", "Grace")
+    return asked(stack, run)
+
+
+def asked(stack: Stack, run: str) -> str:
+    """The input of a run, as soon as somebody waits for it."""
+
+    def found() -> str | None:
+        rows = stack.client().request("GET", f"/inputs?environment=default&run={run}")
+        return rows[0]["input"] if rows and rows[0]["awaited"] else None
+
+    return until(found, "the run asks")
+
+
 @pytest.fixture
 def gate(tmp_path: Path, stack: Stack) -> Iterator[tuple[str, Path]]:
     """A run whose step 2 waits for a file: its id, and the file. It is let go at the end."""

@@ -26,6 +26,9 @@ PAGES = {
     "logs": "runs/{done}/logs",
     "assets": "runs/{done}/assets",
     "metrics": "runs/{measured}/metrics",
+    "inputs": "inputs?state=all",
+    "input": "inputs/{order}",
+    "asking": "runs/{asking}?step=2",
     "schedules": "schedules",
     "pools": "pools",
     "queue": "queue",
@@ -58,11 +61,19 @@ def wide(stack: Stack) -> str:
 
 
 @pytest.fixture(scope="session")
-def paths(stack: Stack, done: str, failed: str, wide: str) -> dict[str, str]:
+def paths(stack: Stack, done: str, failed: str, wide: str, order: str) -> dict[str, str]:
     """The address of each page."""
     measured = stack.submit("flow/training", 0.5)
     stack.outcome(measured)
-    ids = {"done": done, "failed": failed, "wide": wide, "measured": measured}
+    asking = order.partition("/")[0]
+    ids = {
+        "order": order,
+        "asking": asking,
+        "done": done,
+        "failed": failed,
+        "wide": wide,
+        "measured": measured,
+    }
     return {name: path.format(**ids) for name, path in PAGES.items()}
 
 

@@ -27,6 +27,9 @@ PICTURES = {
     "assets": ("runs/{done}/assets", ".image-preview img"),
     "agents": ("agents", ".agent"),
     "environments": ("environments", "table.list"),
+    "inputs": ("inputs?state=all", "table.list"),
+    "input": ("inputs/{order}", ".answer-form .field"),
+    "asking": ("runs/{asking}?step=2", ".panel .banner"),
 }
 
 
@@ -41,10 +44,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_a_page_looks_as_it_should(
-    open_page: OpenPage, folder: Path, done: str, failed: str, name: str
+    open_page: OpenPage, folder: Path, done: str, failed: str, order: str, name: str
 ) -> None:
     path, sign = PICTURES[name]
-    page = open_page(path.format(done=done, failed=failed))
+    asking = order.partition("/")[0]
+    page = open_page(path.format(done=done, failed=failed, order=order, asking=asking))
     page.locator(sign).first.wait_for()
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)

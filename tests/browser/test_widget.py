@@ -7,7 +7,7 @@ from typing import Any
 from e2e.stack import Stack
 from playwright.sync_api import Page, expect
 
-from .conftest import ROOT, OpenPage
+from .conftest import ROOT, OpenPage, asked
 
 BUNDLE = ROOT / "coflux" / "jupyter" / "widget.js"
 MOUNT = """async ({source, values}) => {
@@ -54,6 +54,19 @@ def test_keys_stay_in_the_widget_and_themes_are_followed(
     expect(page.locator(".widget")).to_have_css("background-color", "rgb(20, 23, 28)")
     page.evaluate("document.body.dataset.jpThemeLight = 'true'")
     expect(page.locator(".widget")).to_have_css("background-color", "rgb(255, 255, 255)")
+
+
+def test_a_question_is_answered_in_the_widget(open_page: OpenPage, stack: Stack) -> None:
+    run = stack.submit("flow/releasing", "W-1")
+    asked(stack, run)
+    page = open_page("settings", bypass_csp=True)
+    server = {"api": f"{stack.url}/api/v1", "base": f"{stack.url}/", "project": "default"}
+    mount(page, run=run, server={**server, "scopes": [{"environment": "*", "right": "run"}]})
+    page.get_by_role("button", name="Answer…").click()
+    page.get_by_role("dialog").get_by_label("Yes").check()
+    page.get_by_role("dialog").get_by_role("button", name="Submit").click()
+    assert stack.value(run) == "shipped"
+    expect(page.locator(".banner.asking")).to_have_count(0)
 
 
 def test_a_saved_copy_is_shown_without_a_server(open_page: OpenPage) -> None:

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { buildModel, endOf, hasFailed, inTreeOrder, ranFor } from "../src/core/model";
+import { buildModel, endOf, hasFailed, inTreeOrder, ranFor, type RunDocument } from "../src/core/model";
 import { applyOps } from "../src/core/patch";
 import { attempt, fan, run, step } from "./runs";
 
@@ -37,4 +37,18 @@ test("time runs from the start, not from the queue", () => {
   assert.equal(ranFor(attempt("queued"), 9), null);
   assert.equal(ranFor(attempt("running", { as: 3, st: 4 }), 9), 5);
   assert.equal(ranFor(attempt("value", { as: 3, st: 4, en: 6 }), 9), 2);
+});
+
+test("a step that waits for a person says so, and stays the same object", () => {
+  const row = { input: "Rbcdfgh/i1", run: "Rbcdfgh", environment: "default", state: "open" as const, awaited: true, created_at: 1, execution: "Rbcdfgh:1:1", target: "f/t", title: null, message: "?", requires: {}, actions: { respond: "Submit", dismiss: "Dismiss" } };
+  const doc: RunDocument = {
+    run: "Rbcdfgh", target: "f/t", environment: "default", status: "running", parent: null, created_at: 1, created_by: "x",
+    targets: { 0: ["f/t", "task"] }, groups: {}, steps: { 1: { t: 0, a: { 1: { s: "waiting", q: 1 } } } }, inputs: [row],
+  };
+  const model = buildModel(doc);
+  assert.equal(model.steps[0]!.status, "asking");
+  assert.deepEqual(model.counts, { asking: 1 });
+  assert.equal(buildModel(doc).steps[0], model.steps[0]);
+  assert.equal(buildModel({ ...doc, inputs: [{ ...row, awaited: false }] }).steps[0]!.status, "waiting");
+  assert.equal(buildModel({ ...doc, inputs: [{ ...row, state: "answered" }] }).steps[0]!.status, "waiting");
 });

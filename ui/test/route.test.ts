@@ -12,6 +12,7 @@ const PLACES: Place[] = [
   { page: "run", run: "Rbcdfgh", view: "timeline", stack: "1.flow/load", expand: ["1.g0", "4.flow/sum"] },
   { page: "asset", asset: "Abcdfgh" }, { page: "asset", asset: "Abcdfgh", path: "a dir/ü.csv" },
   { page: "search", q: "R bc" },
+  { page: "inputs" }, { page: "inputs", state: "all" }, { page: "input", input: "Rbcdfgh/i12" },
 ];
 
 test("every place has an address that leads back to it", () => {
@@ -30,7 +31,7 @@ test("addresses are relative, so that any base will do", () => {
 });
 
 test("what is no place is said so", () => {
-  for (const path of ["nope", "runs/R1/nope", "runs/R1/graph/x", "queue/x"]) assert.equal(parseAddress(path, "").place.page, "unknown");
+  for (const path of ["nope", "runs/R1/nope", "runs/R1/graph/x", "queue/x", "inputs/Rbcdfgh", "inputs/Rbcdfgh/i1/x"]) assert.equal(parseAddress(path, "").place.page, "unknown");
 });
 
 test("malformed parts are ignored, never an exception", () => {

@@ -24,7 +24,7 @@ from coflux.server.gateway.operations import installed_version
 STATIC = Path(__file__).resolve().parent.parent / "static"
 #: First segments of the paths that the page itself understands.
 PLACES = (
-    "workflows", "runs", "queue", "agents", "pools", "assets", "prompts", "environments", "search",
+    "workflows", "runs", "queue", "agents", "pools", "assets", "inputs", "environments", "search",
     "schedules", "settings", "tokens", "projects",
 )  # fmt: skip
 _MARK = "<!--coflux-config-->"

@@ -1,6 +1,7 @@
 """Targets that the browser tests run: a small report, one that fails, one that waits for a file."""
 
 import time
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -125,3 +126,55 @@ def pressed() -> int:
 def printing():
     """Uses a named slot."""
     return pressed()
+
+
+@dataclass
+class Address:
+    street: str
+    floor: int | None = None
+
+
+@dataclass
+class Order:
+    count: int
+    speed: Literal["slow", "fast"]
+    to: Address
+    labels: list[str] = field(default_factory=list)
+    is_gift: bool = False
+
+
+confirm = cf.Prompt(
+    "Confirm the order of {customer}.\n\nThe stock is at https://stock.example/a?b=1 today.",
+    model=Order,
+    title="An order",
+    actions=("Place it", "Reject"),
+)
+approve = cf.Prompt("Ship {what}?", model=bool, title="Release")
+anything = cf.Prompt("What shall we do about {what}?")
+
+
+@cf.task()
+def confirmed(customer: str):
+    order = confirm.submit(initial={"count": 2, "to": {"street": "Main"}}, customer=customer)
+    return asdict(order.result())
+
+
+@cf.workflow()
+def ordering(customer: str):
+    """Asks for an order."""
+    return confirmed(customer)
+
+
+@cf.workflow()
+def releasing(what: str):
+    """Asks whether to go on."""
+    try:
+        return "shipped" if approve(what=what) else "kept"
+    except cf.InputDismissed:
+        return "dismissed"
+
+
+@cf.workflow()
+def wondering(what: str):
+    """Asks for whatever comes to mind."""
+    return anything(what=what)

@@ -1,6 +1,7 @@
 // The shell: navigation, environment, search, connection, and the page that the address names.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { may as mayWith, type Right } from "../core/environments";
+import { plural } from "../core/format";
 import type { Place } from "../core/route";
 import { SurroundingsContext, type Surroundings } from "../view/context";
 import { Icon, type IconName } from "../view/icon";
@@ -14,6 +15,7 @@ import { AgentsPage } from "./pages/agents";
 import { AssetPage } from "./pages/asset";
 import { EnvironmentsPage } from "./pages/environments";
 import { HomePage } from "./pages/home";
+import { InputPage, InputsPage, useOpenInputs } from "./pages/inputs";
 import { PoolsPage } from "./pages/pools";
 import { ProjectsPage } from "./pages/projects";
 import { QueuePage } from "./pages/queue";
@@ -33,6 +35,7 @@ export const PAGES: { place: Place; label: string; icon: IconName; key: string }
   { place: { page: "home" }, label: "Home", icon: "home", key: "h" },
   { place: { page: "workflows" }, label: "Workflows", icon: "workflow", key: "w" },
   { place: { page: "runs" }, label: "Runs", icon: "runs", key: "r" },
+  { place: { page: "inputs" }, label: "Inputs", icon: "inputs", key: "i" },
   { place: { page: "schedules" }, label: "Schedules", icon: "schedules", key: "c" },
   { place: { page: "queue" }, label: "Queue", icon: "queue", key: "q" },
   { place: { page: "agents" }, label: "Agents", icon: "agents", key: "a" },
@@ -57,7 +60,7 @@ export function App({ config, router }: { config: Config; router: Router }) {
     document.title = `${titleOf(place)} · Coflux`;
   }, [place]);
   const small = isRailSmall.value;
-  const active = place.page === "workflow" ? "workflows" : place.page === "run" ? "runs" : place.page;
+  const active = place.page === "workflow" ? "workflows" : place.page === "run" ? "runs" : place.page === "input" ? "inputs" : place.page;
   return (
     <ConfigContext.Provider value={config}>
       <SurroundingsContext.Provider value={surroundings}>
@@ -75,7 +78,7 @@ export function App({ config, router }: { config: Config; router: Router }) {
           <nav class="rail" aria-label="Main">
             {PAGES.map(({ place: to, label, icon }) => (
               <Link key={label} to={to} class="rail-item" aria-current={active === to.page ? "page" : undefined} title={small ? label : undefined}>
-                <Icon name={icon} size={18} /><span>{label}</span>
+                <Icon name={icon} size={18} /><span>{label}</span>{to.page === "inputs" && <OpenCount />}
               </Link>
             ))}
             <span class="spacer" />
@@ -93,6 +96,13 @@ export function App({ config, router }: { config: Config; router: Router }) {
   );
 }
 
+/** How many questions are open. */
+function OpenCount() {
+  const open = useOpenInputs();
+  if (open.state !== "ready" || !open.data.length) return null;
+  return <b class="rail-count num" title={`${plural(open.data.length, "question")} open`}>{open.data.length > 99 ? "99+" : open.data.length}</b>;
+}
+
 function Page({ place }: { place: Place }) {
   switch (place.page) {
     case "home": return <HomePage />;
@@ -101,6 +111,8 @@ function Page({ place }: { place: Place }) {
     case "runs": return <RunsPage place={place} />;
     case "run": return <RunPage place={place} />;
     case "queue": return <QueuePage />;
+    case "inputs": return <InputsPage place={place} />;
+    case "input": return <InputPage place={place} />;
     case "agents": return <AgentsPage />;
     case "environments": return <EnvironmentsPage />;
     case "schedules": return <SchedulesPage />;
@@ -119,6 +131,7 @@ function titleOf(place: Place): string {
     case "run": return place.step !== undefined ? `${place.run}:${place.step}` : place.run;
     case "workflow": return place.target;
     case "asset": return place.asset;
+    case "input": return place.input;
     default: return place.page[0]!.toUpperCase() + place.page.slice(1);
   }
 }

@@ -5,7 +5,7 @@ import { useSurroundings } from "../view/context";
 import { Icon, type IconName } from "../view/icon";
 import { useCandidates } from "./candidates";
 
-const KIND_ICONS: Record<Candidate["kind"], IconName> = { page: "home", workflow: "workflow", run: "runs", agent: "agents", environment: "environments", asset: "file" };
+const KIND_ICONS: Record<Candidate["kind"], IconName> = { page: "home", workflow: "workflow", run: "runs", agent: "agents", environment: "environments", asset: "file", input: "inputs" };
 
 export function Palette({ onClose }: { onClose: () => void }) {
   const { nav } = useSurroundings();

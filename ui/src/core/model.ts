@@ -66,6 +66,8 @@ export interface RunHeader {
   mixed_code?: string[];
   schedule?: string | null;
   scheduled_at?: number | null;
+  /** What it has asked people. */
+  inputs?: InputRow[];
   /** A cap that the run has reached, and its value. */
   held?: { setting: string; value: number } | null;
 }
@@ -239,6 +241,34 @@ export interface LogLine {
   partial?: boolean;
 }
 
+export interface InputRow {
+  /** `RUN/i1`. */
+  input: string;
+  run: string;
+  environment: string;
+  state: "open" | "answered" | "dismissed" | "cancelled";
+  /** Somebody waits for it now. */
+  awaited: boolean;
+  created_at: number;
+  /** Who asked. */
+  execution: string;
+  target: string;
+  title: string | null;
+  message: string;
+  requires: Record<string, unknown>;
+  actions: { respond: string; dismiss: string };
+}
+
+export interface InputShown extends InputRow {
+  schema: boolean | Record<string, unknown> | null;
+  initial: unknown;
+  has_initial: boolean;
+  answer: unknown;
+  ended_at: number | null;
+  by: string | null;
+  cause?: string | null;
+}
+
 export interface AssetShown {
   id: string;
   name: string | null;
@@ -345,13 +375,23 @@ export interface Model {
 }
 
 const derived = new WeakMap<RawStep, Step>();
+const waitingForYou = new WeakMap<Step, Step>();
+
+/** The step as one that waits for a person; the same object each time. */
+function asAsking(step: Step): Step {
+  let asking = waitingForYou.get(step);
+  if (!asking) waitingForYou.set(step, (asking = { ...step, status: "asking", outcome: "asking" }));
+  return asking;
+}
 
 export function buildModel(doc: RunDocument): Model {
   const steps: Step[] = [];
+  const asked = new Set((doc.inputs ?? []).filter((row) => row.state === "open" && row.awaited).map((row) => stepNumber(row.execution)));
   for (const [key, raw] of Object.entries(doc.steps)) {
     let step = derived.get(raw);
     if (!step) derived.set(raw, (step = deriveStep(Number(key), raw, doc)));
-    steps.push(step);
+    const isAsking = asked.has(step.number) && (step.status === "waiting" || step.status === "queued");
+    steps.push(isAsking ? asAsking(step) : step);
   }
   steps.sort((a, b) => a.number - b.number);
   const byNumber = new Map(steps.map((step) => [step.number, step]));

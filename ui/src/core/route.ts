@@ -24,6 +24,8 @@ export interface RunPlace {
 
 export type Place =
   | { page: "home" | "workflows" | "queue" | "environments" | "tokens" | "settings" | "projects" | "agents" | "schedules" | "pools" }
+  | { page: "inputs"; state?: "all" }
+  | { page: "input"; input: string }
   | { page: "workflow"; repository: string; target: string; submit?: boolean; from?: string }
   | { page: "runs"; status?: string; target?: string; q?: string }
   | RunPlace
@@ -65,6 +67,8 @@ function parsePlace(segments: string[], query: URLSearchParams): Place {
     return tidy({ page: "runs", status: text("status"), target: text("target"), q: text("q") });
   }
   if (first === "runs" && second !== undefined && rest.length <= 1) return parseRun(second, rest[0], query);
+  if (first === "inputs" && second === undefined) return tidy({ page: "inputs", state: query.get("state") === "all" ? "all" : undefined });
+  if (first === "inputs" && second !== undefined && rest.length === 1) return { page: "input", input: `${second}/${rest[0]!}` };
   if (first === "assets" && second !== undefined) {
     return tidy({ page: "asset", asset: second, path: rest.join("/") || undefined });
   }
@@ -125,6 +129,11 @@ function formatPlace(place: Place, query: URLSearchParams): string {
         expand: place.expand?.length ? place.expand.join(",") : undefined, only: place.only, q: place.q, level: place.level,
       });
       return `runs/${enc(place.run)}${place.view === "graph" ? "" : `/${place.view}`}`;
+    case "inputs":
+      set({ state: place.state });
+      return "inputs";
+    case "input":
+      return `inputs/${place.input.split("/").map(enc).join("/")}`;
     case "asset":
       return `assets/${enc(place.asset)}${place.path ? `/${place.path.split("/").map(enc).join("/")}` : ""}`;
     case "search":

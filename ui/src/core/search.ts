@@ -5,7 +5,7 @@ export interface Candidate {
   place: Place;
   label: string;
   about: string;
-  kind: "page" | "workflow" | "run" | "agent" | "environment" | "asset";
+  kind: "page" | "workflow" | "run" | "agent" | "environment" | "asset" | "input";
   environment?: string;
 }
 
@@ -35,9 +35,13 @@ function score({ label, about }: Candidate, word: string): number {
 
 const ID = /^(R[b-df-hj-np-tv-zB-DF-HJ-NP-TV-Z2-9]{6,32})(?::(\d+)(?::(\d+))?)?$/;
 
+const INPUT = /^R[b-df-hj-np-tv-zB-DF-HJ-NP-TV-Z2-9]{6,32}\/i[1-9]\d{0,8}$/;
+
 /** An id typed or pasted leads straight to what it names. */
 export function idPlace(text: string): Place | null {
   const trimmed = text.trim();
+  const input = INPUT.exec(trimmed);
+  if (input) return { page: "input", input: trimmed };
   const run = ID.exec(trimmed);
   if (run) return { page: "run", run: run[1]!, view: "graph", ...(run[2] ? { step: Number(run[2]) } : {}), ...(run[3] ? { attempt: Number(run[3]) } : {}) };
   if (/^A[b-df-hj-np-tv-zB-DF-HJ-NP-TV-Z2-9]{6,32}$/.test(trimmed)) return { page: "asset", asset: trimmed };

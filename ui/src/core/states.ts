@@ -3,7 +3,7 @@
 
 export type Family = "pending" | "active" | "ok" | "reused" | "failed" | "stopped" | "input";
 export type Glyph =
-  | "ring" | "quarter" | "dot" | "half" | "dotted" | "loop" | "dashed" | "hook" | "bars" | "tick" | "cross" | "barred";
+  | "ring" | "quarter" | "dot" | "half" | "dotted" | "loop" | "dashed" | "hook" | "bars" | "tick" | "cross" | "barred" | "question";
 
 export interface Look {
   family: Family;
@@ -33,6 +33,11 @@ export const STATES: Record<string, Look> = {
   abandoned: look("failed", "cross", "abandoned"),
   timeout: look("failed", "cross", "timeout"),
   cancelled: look("stopped", "barred", "cancelled"),
+  // Of the page alone: a step that waits for a person, and the states of inputs.
+  asking: look("input", "question", "waiting for you"),
+  open: look("input", "question", "open"),
+  answered: look("ok", "tick", "answered"),
+  dismissed: look("stopped", "barred", "dismissed"),
   active: look("ok", "dot", "active"),
   paused: look("stopped", "dotted", "paused"),
   archived: look("pending", "ring", "archived"),
@@ -42,7 +47,7 @@ export function lookOf(status: string): Look {
   return STATES[status] ?? look("pending", "ring", status);
 }
 
-const UNFINISHED = new Set(["queued", "assigned", "running", "waiting"]);
+const UNFINISHED = new Set(["queued", "assigned", "running", "waiting", "asking"]);
 const FAILED = new Set(["error", "failed", "crashed", "abandoned", "timeout"]);
 const LINKS = new Set(["cached", "deferred", "spawned"]);
 
@@ -58,7 +63,7 @@ export const FAMILIES: readonly Family[] = ["failed", "active", "pending", "stop
 
 /** What a stack as a whole is shown as: running while anything runs, else its worst member. */
 export function overall(counts: Record<string, number>): string {
-  const order = ["running", "waiting", "assigned", "queued", "suspended", "error", "crashed", "timeout", "abandoned",
+  const order = ["asking", "running", "waiting", "assigned", "queued", "suspended", "error", "crashed", "timeout", "abandoned",
     "cancelled", "value", "recurred", "cached", "spawned", "deferred", "superseded"];
   return order.find((status) => (counts[status] ?? 0) > 0) ?? Object.keys(counts)[0] ?? "queued";
 }

@@ -16,6 +16,7 @@ const GLYPHS: Record<Glyph, JSX.Element> = {
   tick: <path d="M2.8 8.6 6.3 12l6.9-7.6" stroke-width="2.1" />,
   cross: <path d="m3.7 3.7 8.6 8.6m0-8.6-8.6 8.6" stroke-width="2.1" />,
   barred: <>{ring}<path d="m4.3 4.3 7.4 7.4" /></>,
+  question: <><path d="M3.200 2.750h9.600a1 1 0 0 1 1 1v6.500a1 1 0 0 1-1 1H8.500L5.200 14v-2.750h-2a1 1 0 0 1-1-1v-6.500a1 1 0 0 1 1-1Z" /><path d="M6.600 5.600a1.450 1.450 0 1 1 1.900 1.500c-.4.15-.5.4-.5.8m0 1.300v.1" stroke-width="1.300" /></>,
 };
 
 export function StateIcon({ status, size = 14 }: { status: string; size?: number }) {
@@ -72,6 +73,7 @@ const ICONS = {
   warning: <path d="M8 2.2 14.5 13.5h-13ZM8 6.5v3.2m0 1.9v.1" />,
   pause: <path d="M5.5 3.5v9m5-9v9" stroke-width="2" />,
   plus: <path d="M8 3v10M3 8h10" />,
+  inputs: <><path d="M3.200 2.500h9.600a1 1 0 0 1 1 1v7a1 1 0 0 1-1 1H8.500L5 14.200V11.500H3.200a1 1 0 0 1-1-1v-7a1 1 0 0 1 1-1Z" /><path d="M6.400 5.400a1.600 1.600 0 1 1 2.100 1.600c-.4.15-.5.4-.5.8m0 1.400v.1" /></>,
   edit: <path d="m3 13 .7-3L11 2.7 13.3 5 6 12.3Z" />,
 } as const;
 

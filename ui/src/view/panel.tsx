@@ -10,6 +10,7 @@ import { useSurroundings } from "./context";
 import { CancelDialog, RerunDialog, SetResultDialog } from "./dialogs";
 import { Failure } from "./failure";
 import { StateIcon, Status } from "./icon";
+import { OpenInputs, openInputs, titleOfInput } from "./inputs";
 import { Link } from "./link";
 import { Logs } from "./logs";
 import { Button, copyText, Copyable, Fact, Facts, Loading, Menu, Problem, Section, Span, Time } from "./parts";
@@ -79,7 +80,8 @@ function Loaded({ step, model, place, closed, onMaximise, isMaximised }: PanelPr
       </div>
       {place.tab === "logs" ? <StepLogs shown={shown} place={place} model={model} /> : (
         <div class="panel-body" tabIndex={0} role="region" aria-label="Details">
-          <Outcome shown={shown} step={step} />
+          <Asked shown={shown} model={model} />
+          <Outcome shown={shown} step={step} model={model} />
           <Arguments step={step} />
           <Timing shown={shown} />
           <Connections shown={shown} step={step} model={model} />
@@ -128,10 +130,23 @@ function StepLogs({ shown, place, model }: { shown: AttemptShown; place: RunPlac
   );
 }
 
-function Outcome({ shown, step }: { shown: AttemptShown; step: StepShown }) {
+/** What this attempt has asked people. */
+function Asked({ shown, model }: { shown: AttemptShown; model: Model }) {
+  const rows = (model.header.inputs ?? []).filter((row) => row.execution === shown.execution);
+  const over = rows.filter((row) => row.state !== "open");
+  if (!rows.length) return null;
+  return (
+    <Section title={plural(rows.length, "input")}>
+      <OpenInputs rows={rows.filter((row) => row.state === "open")} />
+      {over.length > 0 && <ul class="asked-before">{over.map((row) => <li key={row.input}><StateIcon status={row.state} /> <Link to={{ page: "input", input: row.input }}>{titleOfInput(row)}</Link> <span class="dim">{lookOf(row.state).word}</span></li>)}</ul>}
+    </Section>
+  );
+}
+
+function Outcome({ shown, step, model }: { shown: AttemptShown; step: StepShown; model: Model }) {
   const { result, reason } = shown;
   if (!result) {
-    if (shown.status !== "queued") return <Section title="Result"><p class="dim">{shown.status === "waiting" ? "It waits for others; see below." : "It is still at it."}</p></Section>;
+    if (shown.status !== "queued") return <Section title="Result"><p class="dim">{shown.status !== "waiting" ? "It is still at it." : openInputs(model.header.inputs).some((row) => shown.dependencies.includes(row.input)) ? "It waits for an answer." : "It waits for others; see below."}</p></Section>;
     return (
       <Section title="Why it is not running">
         <p class="why"><code class="chip">{reason?.code ?? "queued"}</code> {reason?.text ?? "It is queued."}</p>
@@ -176,6 +191,7 @@ function Why({ data }: { data: Record<string, unknown> | undefined }) {
   if (!entries.length) return null;
   const show = (value: unknown): preact.ComponentChildren => {
     if (typeof value === "string" && /^R\w{6,}:\d+:\d+$/.test(value)) return <Reference kind="execution" id={value} />;
+    if (typeof value === "string" && /^R\w{6,}\/i\d+$/.test(value)) return <Link class="chip" to={{ page: "input", input: value }}>{value}</Link>;
     if (typeof value === "number" && value > 1e12) return <Time at={value} />;
     if (Array.isArray(value)) return value.map((item, i) => <span key={i}>{i > 0 && ", "}{show(item)}</span>);
     if (typeof value === "object" && value !== null) return <code>{JSON.stringify(value)}</code>;
@@ -247,6 +263,7 @@ function Many({ ids, model }: { ids: string[]; model: Model }) {
 }
 
 function StepLink({ id, model }: { id: string; model: Model }) {
+  if (id.includes("/")) return <InputLink id={id} model={model} />;
   const own = runOf(id) === model.header.run ? model.byNumber.get(stepNumber(id)) : undefined;
   if (!own) return <Reference kind={id.startsWith("A") ? "asset" : "execution"} id={id} />;
   return (
@@ -254,6 +271,11 @@ function StepLink({ id, model }: { id: string; model: Model }) {
       <StateIcon status={own.status} size={11} />{own.name} <span class="dim">{own.number}</span>
     </Link>
   );
+}
+
+function InputLink({ id, model }: { id: string; model: Model }) {
+  const row = model.header.inputs?.find((other) => other.input === id);
+  return <Link class="chip" to={{ page: "input", input: id }}><StateIcon status={row?.state ?? "open"} size={11} />{row ? titleOfInput(row) : id}</Link>;
 }
 
 function CacheSection({ shown, step }: { shown: AttemptShown; step: StepShown }) {

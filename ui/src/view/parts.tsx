@@ -121,10 +121,12 @@ interface DialogProps {
   footer?: ComponentChildren;
   onSubmit?: () => void;
   wide?: boolean;
+  /** False where the content has a form of its own. */
+  isForm?: boolean;
 }
 
 /** A modal dialog; Escape closes, Ctrl-Enter submits. */
-export function Dialog({ title, onClose, children, footer, onSubmit, wide }: DialogProps) {
+export function Dialog({ title, onClose, children, footer, onSubmit, wide, isForm = true }: DialogProps) {
   const ref = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const dialog = ref.current;
@@ -134,6 +136,13 @@ export function Dialog({ title, onClose, children, footer, onSubmit, wide }: Dia
     event.preventDefault();
     onSubmit?.();
   };
+  const inside = (
+    <>
+      <header><h2 id="dialog-title">{title}</h2><Button kind="quiet" icon="close" label="Close" onClick={onClose} /></header>
+      <div class="dialog-body">{children}</div>
+      {footer && <footer>{footer}</footer>}
+    </>
+  );
   return (
     <dialog
       ref={ref} class={`dialog${wide ? " broad" : ""}`} aria-labelledby="dialog-title"
@@ -141,11 +150,7 @@ export function Dialog({ title, onClose, children, footer, onSubmit, wide }: Dia
       onClick={(event) => { if (event.target === ref.current) onClose(); }}
       onKeyDown={(event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) submit(event); event.stopPropagation(); }}
     >
-      <form onSubmit={submit} class="dialog-form">
-        <header><h2 id="dialog-title">{title}</h2><Button kind="quiet" icon="close" label="Close" onClick={onClose} /></header>
-        <div class="dialog-body">{children}</div>
-        {footer && <footer>{footer}</footer>}
-      </form>
+      {isForm ? <form onSubmit={submit} class="dialog-form">{inside}</form> : <div class="dialog-form">{inside}</div>}
     </dialog>
   );
 }

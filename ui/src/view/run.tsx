@@ -12,6 +12,7 @@ import { useSurroundings } from "./context";
 import { CancelDialog } from "./dialogs";
 import { Graph } from "./graph";
 import { Icon, StateIcon, Status } from "./icon";
+import { OpenInputs, openInputs } from "./inputs";
 import { Link } from "./link";
 import { Logs } from "./logs";
 import { Metrics } from "./metrics";
@@ -90,6 +91,7 @@ function Loaded({ model, place, extra }: RunViewProps & { model: Model }) {
         <p class="run-note"><Icon name="warning" /> <span>The run is held: it has reached {model.header.held.setting.replace(/_/g, " ")} = {count(model.header.held.value)}. Raise that limit of {model.header.environment}, or cancel the run.</span></p>
       )}
       {model.header.mixed_code && model.header.mixed_code.length > 0 && <p class="run-note"><Icon name="warning" /> <span>Several versions of the code of {model.header.mixed_code.map(shortTarget).join(", ")} have run in this run.</span></p>}
+      <OpenInputs rows={openInputs(model.header.inputs)} />
       <div class="tabs">
         <div class="tab-row" role="tablist" aria-label="Views of the run">
         {Object.entries(TABS).map(([view, label]) => (
@@ -181,7 +183,7 @@ export function split(target: string): [string, string] {
 }
 
 const FAMILY_WORDS: Record<Family, string> = { failed: "failed", active: "running", pending: "queued", stopped: "cancelled", reused: "reused", ok: "done", input: "waiting for you" };
-const FAMILY_STATUS: Record<Family, string> = { failed: "error", active: "running", pending: "queued", stopped: "cancelled", reused: "cached", ok: "value", input: "waiting" };
+const FAMILY_STATUS: Record<Family, string> = { failed: "error", active: "running", pending: "queued", stopped: "cancelled", reused: "cached", ok: "value", input: "asking" };
 
 /** Steps by family; each is a filter. */
 function Counts({ model, place }: { model: Model; place: RunPlace }) {

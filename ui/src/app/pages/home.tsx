@@ -9,6 +9,7 @@ import { Link } from "../../view/link";
 import { Copyable, Loading, Problem } from "../../view/parts";
 import { RunTable } from "../run_table";
 import { useConfig } from "../config_context";
+import { InputTable, useOpenInputs } from "./inputs";
 
 const DAY = 86_400_000;
 
@@ -19,6 +20,7 @@ export function HomePage() {
   const agents = useTopic<Record<string, Agent>>("agents", args);
   const queue = useTopic<Waiting>("waiting", args);
   const manifests = useTopic<Manifests>("manifests", { environment: environment ?? "default" });
+  const inputs = useOpenInputs();
   const now = useNow(false);
   if (runs.state === "failed") return <Problem title="Runs could not be loaded" error={runs} />;
   if (runs.state === "loading") return <Loading />;
@@ -31,6 +33,7 @@ export function HomePage() {
   const failed = all.filter((run) => isFailed(run.status) && now - run.created_at < DAY);
   const busy = connected.reduce((sum, agent) => sum + agent.running.length, 0);
   const slots = connected.reduce((sum, agent) => sum + agent.concurrency, 0);
+  const asked = inputs.state === "ready" ? inputs.data : [];
   const isStranded = queued.some((entry) => entry.reason.code === "agent");
   return (
     <div class="page">
@@ -40,10 +43,12 @@ export function HomePage() {
           <Tile to={{ page: "runs", status: "live" }} label="running now" value={running.length} status="running" />
           <Tile to={{ page: "runs", status: "failed" }} label="failed in 24 h" value={failed.length} status="failed" isQuiet={!failed.length} />
           <Tile to={{ page: "queue" }} label="queued" value={waiting} status="queued" isQuiet={!waiting} />
+          <Tile to={{ page: "inputs" }} label={asked.length === 1 ? "question to you" : "questions to you"} value={asked.length} status="asking" isQuiet={!asked.length} />
           <Tile to={{ page: "agents" }} label={`${plural(connected.length, "agent")}, slots in use`} value={`${busy}/${slots}`} status="active" isQuiet={!connected.length} />
         </div>
       )}
       {isStranded && <Stranded queued={queued} />}
+      {asked.length > 0 && <section><h2>Waiting for you {asked.length > 5 && <Link class="more" to={{ page: "inputs" }}>all {asked.length}</Link>}</h2><InputTable rows={asked.slice(0, 5)} /></section>}
       {running.length > 0 && <section><h2>Running now</h2><RunTable runs={running} /></section>}
       {failed.length > 0 && <section><h2>Failed in the last 24 hours</h2><RunTable runs={failed.slice(0, 8)} /></section>}
       {all.length > 0 && <section><h2>Recent runs <Link class="more" to={{ page: "runs" }}>all runs</Link></h2><RunTable runs={all.slice(0, 12)} /></section>}
