@@ -70,10 +70,15 @@ def _outside(stack: Stack) -> float:
     return (time.perf_counter() - begun) * 1000
 
 
+def peer_folder(package: str) -> Path:
+    """The virtual environment of a peer."""
+    default = Path(tempfile.gettempdir()) / "coflux-benchmark-envs"
+    return Path(os.environ.get("COFLUX_BENCHMARK_ENVS", default)) / package
+
+
 def measure_peer(package: str, script: str) -> dict[str, float]:
     """The figures of a peer, in a virtual environment of its own."""
-    default = Path(tempfile.gettempdir()) / "coflux-benchmark-envs"
-    folder = Path(os.environ.get("COFLUX_BENCHMARK_ENVS", default)) / package
+    folder = peer_folder(package)
     python = folder / "bin" / "python"
     if not python.exists():
         venv.create(folder, with_pip=True)
