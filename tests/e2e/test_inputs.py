@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 import coflux as cf
+from coflux.client.client import use
 from coflux.errors import Conflict, Forbidden, InvalidRequest, NotFound
 
 from .conftest import make_stack
@@ -207,6 +208,24 @@ def test_a_re_run_in_a_child_environment_finds_the_answer_IN_2(asking: Stack) ->
     assert again.result(timeout=30) == "sweet"
     assert len(asking.client().inputs.list(run=run, all=True)) == 1
     assert agent.stop() == 0
+
+
+def test_a_connected_process_waits_withdraws_and_polls_PY_2(asking: Stack) -> None:
+    client = asking.client()
+    use(client)
+    try:
+        first, second = (client.submit("asking/gives_away").result() for _ in range(2))
+        assert first.poll(default="nothing") == "nothing"
+        with pytest.raises(TimeoutError):
+            first.result(timeout=0.1)
+        asking.cli("inputs", "respond", first.id, '["x"]')
+        assert first.result(timeout=30) == ["x"]
+        second.cancel()
+        second.cancel()
+        with pytest.raises(cf.ExecutionCancelled, match=f"input {second.id} was cancelled"):
+            second.result()
+    finally:
+        use(None)
 
 
 def test_an_id_that_is_none_is_not_found_ID_4(asking: Stack) -> None:
