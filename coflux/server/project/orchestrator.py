@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +26,7 @@ from coflux.server.core.machine import Machine, Outcome
 from coflux.server.core.state import State
 from coflux.server.core.turn import Limits
 from coflux.server.project.clock import Clock
+from coflux.server.project.memory import Archive, Finished, Leaving
 from coflux.server.project.read_ahead import ReadAhead
 from coflux.server.project.source import RandomSource
 from coflux.server.project.uncollected import uncollected
@@ -43,10 +44,6 @@ BREATH_S = 0.0002
 ALONE = 2
 #: Longest time between two looks at the clock while something is due later.
 LOOK_MS = 10_000
-#: Families of finished runs that stay in memory for quick answers.
-KEPT = 64
-#: Families of finished runs read for looking at them.
-ARCHIVED = 16
 _TO_SESSIONS = (fx.Execute, fx.Abort, fx.Welcome, fx.Close, fx.Notify, fx.Retire)
 
 
@@ -85,8 +82,9 @@ class Orchestrator:
         self._after: list[Callable[[], None]] = []
         self._tokens = itertools.count(1)
         self._callers: dict[int, asyncio.Future[fx.Effect]] = {}
-        self._finished: OrderedDict[str, None] = OrderedDict()
-        self._archive: OrderedDict[str, State] = OrderedDict()
+        leaving = Leaving()
+        self._finished = Finished(self.machine, leaving)
+        self._archive = Archive(self.machine.state, leaving)
         self._reading: dict[str, asyncio.Future[State]] = {}
         self._ahead = ReadAhead(self._family_aside)
         self._flush_handle: asyncio.Handle | None = None
@@ -172,8 +170,7 @@ class Orchestrator:
             self._read_family(archived, run)
             if run not in archived.runs:
                 return None
-            self._keep(run, archived)
-        self._archive.move_to_end(run)
+            self._archive.put(run, archived)
         return archived
 
     async def fetch(self, run: str) -> None:
@@ -190,7 +187,7 @@ class Orchestrator:
             reading.add_done_callback(lambda _: self._reading.pop(run, None))
         archived = await asyncio.shield(reading)
         if run in archived.runs and run not in self.machine.state.runs:
-            self._keep(run, archived)
+            self._archive.put(run, archived)
 
     def _read_aside(self, run: str) -> State:
         """Read a family in a thread of its own, with a connection of its own."""
@@ -201,13 +198,6 @@ class Orchestrator:
         finally:
             self.store.release_thread()
         return archived
-
-    def _keep(self, run: str, archived: State) -> None:
-        archived.environments = self.machine.state.environments
-        archived.sessions = self.machine.state.sessions
-        self._archive[run] = archived
-        while len(self._archive) > ARCHIVED:
-            self._archive.popitem(last=False)
 
     def _read_family(self, state: State, run: str) -> None:
         """Read a family, and those that its deferred executions lead to: they may have failed."""
@@ -346,7 +336,7 @@ class Orchestrator:
     def _fetch(self, event: Event) -> None:
         """Bring what the event names and what is only in the store into memory."""
         for root in self.machine.fetch(event, self._family):
-            self._finished[root] = None
+            self._finished.note(root)
         for key in self.machine.missing_assets(event):
             reader = self.store.reader
             asset = reader.asset(id=key) if key.startswith("A") else reader.asset(digest=key)
@@ -369,17 +359,9 @@ class Orchestrator:
             if isinstance(change, RunFinished):
                 run = self.machine.state.runs.get(change.run)
                 if run is not None:
-                    self._finished[run.root] = None
-                    self._archive.pop(run.id, None)
-        if len(self._finished) <= KEPT:
-            return
-        for root in list(self._finished)[: len(self._finished) - KEPT]:
-            if self.machine.is_evictable(root):
-                del self._finished[root]
-                self._ahead.evicting(self.machine.state.families.get(root, ()))
-                self.machine.evict(root)
-            else:
-                self._finished.move_to_end(root)
+                    self._finished.note(run.root)
+                    self._archive.drop(run.id)
+        self._finished.prune(self._ahead.evicting)
 
     def _set_timer(self) -> None:
         deadline = self.machine.next_deadline()
