@@ -43,18 +43,23 @@ c.ServerApp.allow_root = True
 c.ServerApp.open_browser = False
 c.ServerApp.root_dir = {root!r}
 c.ServerApp.base_url = {base!r}
-# Others are of no use here and take long to load.
-c.ServerApp.jpserver_extensions = {{
-    "coflux": {has_coflux}, "jupyterlab": {has_lab}, "jupyter_lsp": False,
-    "jupyter_server_terminals": False, "notebook": False, "notebook_shim": False,
-}}
 c.IdentityProvider.token = {token!r}
 c.LabApp.expose_app_in_browser = True
 c.LabApp.extension_manager = "readonly"
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.LabApp.user_settings_dir = {settings!r}
 c.LabApp.workspaces_dir = {workspaces!r}
+c.JupyterNotebookApp.expose_app_in_browser = True
+"""
+#: Where Coflux is not installed as users install it, but worked on.
+_BY_HAND = """
+# Others are of no use here and take long to load.
+c.ServerApp.jpserver_extensions = {{
+    "coflux": {has_coflux}, "jupyterlab": {has_lab}, "jupyter_lsp": False,
+    "jupyter_server_terminals": False, "notebook": {has_notebook}, "notebook_shim": False,
+}}
 c.LabApp.extra_labextensions_path = [{labextensions!r}]
+c.JupyterNotebookApp.extra_labextensions_path = [{labextensions!r}]
 """
 
 
@@ -81,8 +86,15 @@ class Jupyter:
     """A Jupyter server, with the extension or without; leaves no process behind."""
 
     def __init__(
-        self, base: str = "/user/x/", *, has_coflux: bool = True, settings: str = ""
+        self,
+        base: str = "/user/x/",
+        *,
+        has_coflux: bool = True,
+        settings: str = "",
+        python: Path | None = None,
     ) -> None:
+        #: Where Coflux has been installed from a wheel; None: the one that runs the tests.
+        self.python = python
         self.has_coflux = has_coflux
         #: Further lines of its configuration.
         self.settings = settings
@@ -112,11 +124,15 @@ class Jupyter:
             "IPYTHONDIR": str(self.folder / "ipython"),
             "JUPYTER_PLATFORM_DIRS": "1",
         }
+        if python is not None:
+            # `jupyter` looks for its commands there.
+            self.environment["PATH"] = f"{python.parent}:{os.environ['PATH']}"
 
-    def _write_config(self, has_lab: bool) -> None:
-        text = _CONFIG.format(
+    def _write_config(self, command: str) -> None:
+        text = (_CONFIG if self.python else _CONFIG + _BY_HAND).format(
             port=self.port,
-            has_lab=has_lab,
+            has_lab=command == "lab",
+            has_notebook=command == "notebook",
             has_coflux=self.has_coflux,
             root=str(self.root),
             base=self.base,
@@ -133,6 +149,7 @@ class Jupyter:
         package = Path(__file__).resolve().parents[2] / "coflux/jupyter/labextension"
         if (
             self.has_coflux
+            and not self.python
             and package.exists()
             and not (self.folder / "labextensions" / "coflux").exists()
         ):
@@ -142,11 +159,11 @@ class Jupyter:
 
     def start(self, command: str = "lab", ready: str = "Coflux is at") -> None:
         """Start it and wait until it answers and has said that it is ready."""
-        self._write_config(has_lab=command == "lab")
+        self._write_config(command)
         log = (self.folder / "server.log").open("ab")
         with log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "jupyter", command, "--no-browser"],
+                [str(self.python or sys.executable), "-m", "jupyter", command, "--no-browser"],
                 cwd=self.root,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -279,8 +296,10 @@ def open_browser() -> Iterator[Any]:
 class Lab:
     """JupyterLab in a page."""
 
-    def __init__(self, page: Any, jupyter: Jupyter) -> None:
+    def __init__(self, page: Any, jupyter: Jupyter, tree: str = "lab/tree") -> None:
         self.page = page
+        #: Where notebooks are opened: `notebooks` in Notebook 7.
+        self.tree = tree
         self.jupyter = jupyter
         self.errors: list[str] = []
         #: Addresses asked for that are not the server's.
@@ -289,7 +308,7 @@ class Lab:
 
     def open(self, notebook: str | None = None) -> None:
         """Open Lab, with a notebook and its kernel ready if one is named."""
-        path = f"lab/tree/{notebook}" if notebook else "lab"
+        path = f"{self.tree}/{notebook}" if notebook else self.tree.partition("/")[0]
         self.page.goto(f"{self.jupyter.url}{path}?token={TOKEN}&reset")
         self.page.wait_for_function("window.jupyterapp !== undefined")
         self.page.evaluate("async () => { await jupyterapp.started; await jupyterapp.restored }")
@@ -317,6 +336,14 @@ class Lab:
     def run_all(self) -> None:
         """Run all cells of the open notebook."""
         self.command("notebook:run-all-cells")
+
+    def wait_all_run(self) -> None:
+        """Wait until every cell has been run, also those after an error that was expected."""
+        self.page.wait_for_function(
+            """() => Array.from(jupyterapp.shell.currentWidget.context.model.cells).every(
+                cell => cell.type !== 'code'
+                    || cell.executionCount !== null && cell.executionState !== 'running')"""
+        )
 
     def save(self) -> None:
         """Save the open notebook."""
