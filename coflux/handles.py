@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from coflux.client.client import Client
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 D = TypeVar("D")
 
 _local_numbers = itertools.count(1)
 
 
-class Handle(Generic[T]):
+class Handle(Generic[T_co]):
     """What can be waited for: an execution, or an input."""
 
     __slots__ = ("__weakref__",)
@@ -40,7 +41,7 @@ class Handle(Generic[T]):
         """Its id."""
         raise NotImplementedError
 
-    def result(self, timeout: Time | None = None) -> T:
+    def result(self, timeout: Time | None = None) -> T_co:
         """Wait for the outcome and return its value.
 
         With a `timeout` (seconds or timedelta) the builtin `TimeoutError` is raised when it is
@@ -60,11 +61,11 @@ class Handle(Generic[T]):
         return self._value_of(outcome, host)
 
     @overload
-    def poll(self, timeout: Time | None = None) -> T | None: ...
+    def poll(self, timeout: Time | None = None) -> T_co | None: ...
     @overload
-    def poll(self, timeout: Time | None = None, *, default: D) -> T | D: ...
+    def poll(self, timeout: Time | None = None, *, default: D) -> T_co | D: ...
     @overload
-    def poll(self, timeout: Time | None, default: D) -> T | D: ...
+    def poll(self, timeout: Time | None, default: D) -> T_co | D: ...
 
     def poll(self, timeout: Time | None = None, default: Any = None) -> Any:
         """The value if it is there within `timeout` (None: at once), else `default`.
@@ -90,10 +91,10 @@ class Handle(Generic[T]):
         else:
             self._cancel_outside()
 
-    def __await__(self) -> Generator[Any, None, T]:
+    def __await__(self) -> Generator[Any, None, T_co]:
         return self._await().__await__()
 
-    async def _await(self) -> T:
+    async def _await(self) -> T_co:
         host = hosts.current()
         if host is None:
             # Late: executors are forked with what is imported, and most need no event loop.
@@ -105,10 +106,10 @@ class Handle(Generic[T]):
         assert outcome is not None, "without a timeout of its own a wait does not expire"
         return self._value_of(outcome, host)
 
-    def _value_of(self, outcome: Outcome, host: hosts.Host) -> T:
-        return cast(T, value_of(outcome, host))
+    def _value_of(self, outcome: Outcome, host: hosts.Host) -> T_co:
+        return cast(T_co, value_of(outcome, host))
 
-    def _result_outside(self, limit_ms: int | None) -> T:
+    def _result_outside(self, limit_ms: int | None) -> T_co:
         """The value, for a process that runs no execution."""
         raise NotImplementedError
 

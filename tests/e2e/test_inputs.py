@@ -238,12 +238,41 @@ def test_a_question_outlives_the_project_process_SE_9(asking: Stack) -> None:
     run = asking.submit("asking/opinion", "endurance")
     patient = asking.submit("asking/patient", "more endurance")
     rows = [question(asking, each) for each in (run, patient)]
+    ended = [row for row in asking.client().inputs.list(all=True) if row["state"] != "open"]
+    assert ended
     process = asking.project_process()
     assert process is not None
     process.kill()
+    # Runs that are finished are not in memory any more.
+    again = until(lambda: asking.client().inputs.list(all=True), "it is back")
+    assert [row for row in again if row["state"] != "open"] == ended
+    whole = asking.client().inputs.get(ended[-1]["input"])
+    assert {name: whole[name] for name in ended[-1]} == ended[-1]
     for each, row in zip((run, patient), rows, strict=True):
         found = until(lambda row=row: asking.client().inputs.get(row["input"]), "it is back")
         assert found["state"] == "open"
         question(asking, each)
         asking.client().inputs.respond(row["input"], "kept")
         assert asking.value(each) == "kept"
+
+
+def test_a_coroutine_waits_for_several_answers_at_once_PY_2(asking: Stack) -> None:
+    run = asking.submit("asking/both")
+
+    def awaited() -> Any:
+        rows = asking.client().inputs.list(run=run)
+        return rows if len(rows) == 2 and all(row["awaited"] for row in rows) else None
+
+    for row in until(awaited, "both are asked"):
+        asking.client().inputs.respond(row["input"], row["message"])
+    assert asking.value(run) == ["What do you think of a?", "What do you think of b?"]
+
+
+def test_debugging_takes_the_answers_that_the_run_has_got(asking: Stack) -> None:
+    run = asking.submit("asking/opinion", "debugging")
+    asking.client().inputs.respond(question(asking, run)["input"], "useful")
+    assert asking.value(run) == "useful"
+    done = asking.cli("debug", f"{run}:1")
+    assert done.code == 0, done.err
+    assert "useful" in done.out
+    assert len(asking.client().inputs.list(run=run, all=True)) == 1

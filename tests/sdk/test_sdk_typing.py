@@ -32,6 +32,8 @@ def elsewhere(n: int) -> str: ...
 @cf.sensor(delay=timedelta(seconds=5))
 def watch() -> None: ...
 
+how_many = cf.Prompt("How many in {city}?", model=int, requires={"role": "boss"})
+
 @cf.workflow
 async def flow(city: str) -> float:
     with cf.group("load"), cf.suspense(timeout=5):
@@ -48,6 +50,12 @@ async def flow(city: str) -> float:
     asset: cf.Asset = cf.persist_asset("out", match="*.csv")
     cf.log_info("done {city}", city=city, size=size)
     asset["a/b"].restore(to="x")
+    many: int = how_many(city=city, initial=3)
+    question: cf.Input[int] = how_many.submit(city=city)
+    few: int = question.result() + await question
+    anything = cf.Prompt("And {city}?", schema={"type": "string"})(city=city)
+    winner, losers = cf.select([question, handle])
+    cf.cancel([question])
     return part + size
 """
 

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from coflux.errors import Forbidden
+from coflux.errors import Conflict, Forbidden
 from coflux.server import schemas
 from coflux.server.access import Right
 from coflux.server.core import effects as fx
@@ -50,8 +50,8 @@ async def get_input(call: Call) -> Any:
 async def respond_to_input(call: Call) -> Any:
     _, asked = _find(call, "run")
     _check_tags(call, asked)
-    if asked.is_open:  # else it is a conflict, whatever the answer
-        schemas.check_answer(asked.question.schema, call.body.value)
+    _check_open(asked)
+    schemas.check_answer(asked.question.schema, call.body.value)
     answer = encode(call.body.value, blobs=call.project.blobs, path="value")
     await call.ask(lambda to: e.InputAnswered(to, asked.id, answer), fx.Confirm)
     return _whole(call, *_find(call, "read"))
@@ -60,12 +60,15 @@ async def respond_to_input(call: Call) -> Any:
 async def dismiss_input(call: Call) -> Any:
     _, asked = _find(call, "run")
     _check_tags(call, asked)
+    _check_open(asked)
     await call.ask(lambda to: e.InputDismissed(to, asked.id), fx.Confirm)
     return _whole(call, *_find(call, "read"))
 
 
 async def cancel_input(call: Call) -> Any:
-    _, asked = _find(call, "run")
+    state, asked = _find(call, "run")
+    if not asked.is_open:
+        return _whole(call, state, asked)
     await call.ask(
         lambda to: e.CancelRequested(to, (asked.id,), allowed=call.allowed("run")), fx.Confirm
     )
@@ -121,6 +124,13 @@ def _check_tags(call: Call, asked: Input) -> None:
             f"{asked.id} is to be answered by somebody whose token has the tag {missing[0]}; "
             "an admin gives it with `coflux tokens create --tag`."
         )
+
+
+def _check_open(asked: Input) -> None:
+    """What has ended has so for ever: say so before a big finished run is read into memory."""
+    if not asked.is_open:
+        by = f" by {asked.by}" if asked.by else ""
+        raise Conflict(f"Input {asked.id} was {asked.state}{by} already.")
 
 
 def _whole(call: Call, state: State, asked: Input) -> Any:

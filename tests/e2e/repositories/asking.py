@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Literal
 
@@ -100,3 +101,10 @@ def gives_away() -> cf.Input[object]:
 def forgets() -> str:
     """Ends before it is answered, and nobody has the handle."""
     return free.submit(thing="never").id
+
+
+@cf.workflow()
+async def both() -> list[object]:
+    """Waits for two answers in one coroutine."""
+    questions = [free.submit(thing=thing) for thing in ("a", "b")]
+    return list(await asyncio.gather(*questions))
