@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from coflux.errors import NotFound
-from coflux.model import run_of
 from coflux.server.core import changes as c
 from coflux.server.project import schedules
-from coflux.server.project.calls import Call, parse_id
+from coflux.server.project.calls import Call
 from coflux.server.project.graph_feed import GraphFeed, StepFeed
-from coflux.server.project.input_operations import open_rows, rows_of_run
+from coflux.server.project.input_operations import open_rows
 from coflux.server.project.pool_operations import show_pool
-from coflux.server.views import lists, runs
+from coflux.server.project.queue_feed import QueueFeed
+from coflux.server.project.run_feed import RunFeed
+from coflux.server.views import lists
 
 #: Executions of the topic `waiting`: finding the reasons of ten thousand would hold up the loop.
 WAITING = 500
@@ -38,81 +39,24 @@ class Feed:
             "target": arguments.get("target"),
             "limit": 100,
         }
-        run = arguments.get("run") if topic == "run" else None
-        #: The run that it is about.
-        self.run = parse_id(run).run if isinstance(run, str) else None
         self.document: Document = {}
+
+    #: The run that it is about; and whether another patch is due although nothing changes.
+    run = None
+    has_more = False
 
     def build(self) -> Iterator[None]:
         """Make the document; other work may be done between the steps."""
-        self.document = self._make()
+        self.document = _DOCUMENTS[self.topic](self.call)
         yield from ()
 
     def touched(self, change: c.Change) -> str | None:
-        """Which part the change touches: a step's number, `*` for the whole, None for nothing."""
-        if self.topic != "run":
-            return "*" if isinstance(change, _TOUCHING[self.topic]) else None
-        run = self.run
-        id = _execution_of(change)
-        if id is not None and run_of(id) == run:
-            return id.split(":")[1]
-        if getattr(change, "run", None) == run:
-            return str(getattr(change, "step", "header"))
-        # A step of this run may lead to an execution of another.
-        return "links" if isinstance(change, c.ResultRecorded | c.RunFinished) else None
+        """`*` where the change touches the document, None for nothing."""
+        return "*" if isinstance(change, _TOUCHING[self.topic]) else None
 
     def patch(self, parts: set[str]) -> list[Operation]:
         """Bring the document up to date; the operations that do the same to a copy."""
-        fresh = self._make_run(parts) if self.topic == "run" else self._make()
-        return _differences(self.document, fresh, ())
-
-    def _make(self) -> Document:
-        if self.topic == "run":
-            return self._make_run(None)
-        return _DOCUMENTS[self.topic](self.call)
-
-    def _make_run(self, parts: set[str] | None) -> Document:
-        """The run; of an earlier document only the parts named are made anew."""
-        found = self.call.find_run(self.run or "")
-        state, run = found
-        seen = runs.visible_from(state, run, self.call.viewpoint())
-        steps: Document = dict(self.document["steps"]) if parts is not None else {}
-        wanted = run.steps if parts is None else _numbers(parts, steps, run.steps)
-        for number in wanted:
-            shown = runs.show_step(
-                state, run.steps[number], seen, self.call.reason_of, self.call.project.blobs
-            )
-            if shown["executions"]:
-                attempts = {e["execution"].split(":")[2]: e for e in shown["executions"]}
-                steps[str(number)] = {**shown, "executions": attempts}
-        asked = rows_of_run(self.call, state, run)
-        return {**runs.show_header(state, run), "inputs": asked, "steps": steps}
-
-
-def _numbers(parts: set[str], known: Document, steps: dict[int, Any]) -> list[int]:
-    numbers = {int(part) for part in parts if part.isdigit()}
-    if "links" in parts or numbers:
-        numbers |= {int(n) for n, shown in known.items() if _is_open_link(shown)}
-        # What was queued may have another reason now.
-        numbers |= {int(n) for n, shown in known.items() if _is_queued(shown)}
-    return sorted(number for number in numbers if number in steps)
-
-
-def _is_open_link(shown: Document) -> bool:
-    return any(
-        (e["resolved"] or {}).get("status") in ("queued", "assigned", "running", "waiting")
-        for e in shown["executions"].values()
-    )
-
-
-def _is_queued(shown: Document) -> bool:
-    return any(e["status"] == "queued" for e in shown["executions"].values())
-
-
-def _execution_of(change: c.Change) -> str | None:
-    return getattr(change, "execution", None) or (
-        change.parent if isinstance(change, c.ChildJoined) else None
-    )
+        return _differences(self.document, _DOCUMENTS[self.topic](self.call), ())
 
 
 def _differences(old: Document, new: Document, path: tuple[str, ...]) -> list[Operation]:
@@ -145,13 +89,6 @@ def _agents(call: Call) -> Document:
         for s in call.state.sessions.values()
         if s.environment in wanted
     }
-
-
-def _queue(call: Call) -> Document:
-    wanted = [e.id for e in call.chosen()]
-    machine = call.orchestrator.machine
-    shown = lists.show_queue(machine, lists.queued(machine, wanted), call.orchestrator.now())
-    return {entry["execution"]: entry for entry in shown}
 
 
 def _waiting(call: Call) -> Document:
@@ -200,7 +137,6 @@ def _inputs(call: Call) -> Document:
 _DOCUMENTS: dict[str, Callable[[Call], Document]] = {
     "environments": _environments,
     "agents": _agents,
-    "queue": _queue,
     "waiting": _waiting,
     "manifests": _manifests,
     "schedules": _schedules,
@@ -215,7 +151,6 @@ _QUEUE = (*_SESSIONS, *_PROGRESS, c.StepCreated, c.ExecutionCreated, c.Environme
 _TOUCHING: dict[str, tuple[type[c.Change], ...]] = {
     "environments": (c.EnvironmentSet,),
     "agents": (*_SESSIONS, *_PROGRESS),
-    "queue": _QUEUE,
     "waiting": _QUEUE,
     "manifests": (c.ManifestSet,),
     "pools": (
@@ -240,17 +175,21 @@ _TOUCHING: dict[str, tuple[type[c.Change], ...]] = {
     "runs": (c.RunCreated, c.RunFinished, c.Started, c.ResultRecorded, c.ExecutionCreated),
 }
 
-AnyFeed = Feed | GraphFeed | StepFeed
-TOPICS = ("run", "graph", "step", *_DOCUMENTS)
+AnyFeed = Feed | GraphFeed | StepFeed | RunFeed | QueueFeed
+_OWN: dict[str, Callable[[Call, dict[str, Any]], AnyFeed]] = {
+    "run": RunFeed,
+    "graph": GraphFeed,
+    "step": StepFeed,
+    "queue": QueueFeed,
+}
+TOPICS = (*_OWN, *_DOCUMENTS)
 
 
 def open_feed(call: Call, topic: str, arguments: dict[str, Any]) -> AnyFeed:
     """The feed of a topic; raises `NotFound` for a topic, run or step that there is not."""
     check_topic(topic)
-    if topic == "graph":
-        return GraphFeed(call, arguments)
-    if topic == "step":
-        return StepFeed(call, arguments)
+    if topic in _OWN:
+        return _OWN[topic](call, arguments)
     return Feed(call, topic, arguments)
 
 

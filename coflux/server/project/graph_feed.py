@@ -27,8 +27,11 @@ PORTION = 500
 Document = dict[str, Any]
 Operation = list[Any]
 
-_QUEUE = (c.SessionOpened, c.SessionEnded, c.Connected, c.Announced, c.Drained, c.EnvironmentSet,
-          c.Assigned, c.ResultRecorded, c.Blocked, c.Unblocked)  # fmt: skip
+#: After these an execution may be queued for another reason.
+STIRRING = (
+    c.SessionOpened, c.SessionEnded, c.Connected, c.Announced, c.Drained, c.EnvironmentSet,
+    c.Assigned, c.ResultRecorded, c.Blocked, c.Unblocked, c.SlotSet, c.SettingSet, c.InputEnded,
+)  # fmt: skip
 
 
 def part_of(run: str, change: c.Change) -> str | None:
@@ -45,6 +48,8 @@ def part_of(run: str, change: c.Change) -> str | None:
 
 class GraphFeed:
     """All steps of a run, those of a very big one partly folded."""
+
+    has_more = False
 
     def __init__(self, call: Call, arguments: dict[str, Any], whole: int = WHOLE) -> None:
         self.call = call
@@ -251,6 +256,8 @@ def _shared(
 class StepFeed:
     """One step with values, errors, reasons and explanations."""
 
+    has_more = False
+
     def __init__(self, call: Call, arguments: dict[str, Any]) -> None:
         self.call = call
         id = parse_id(str(arguments.get("step") or ""))
@@ -270,7 +277,7 @@ class StepFeed:
         if part_of(self.run, change) == str(self.number):
             return "*"
         attempts = self.document.get("executions", {}).values()
-        if any(e["status"] == "queued" for e in attempts) and isinstance(change, _QUEUE):
+        if any(e["status"] == "queued" for e in attempts) and isinstance(change, STIRRING):
             return "*"
         may_lead = isinstance(change, c.ResultRecorded | c.RunFinished)
         return "*" if may_lead and any(e["resolved"] for e in attempts) else None

@@ -20,6 +20,7 @@ from coflux.server.access import Principal, Scope
 from coflux.server.core import effects as fx
 from coflux.server.core import events as e
 from coflux.server.core.entities import Execution
+from coflux.server.core.statuses import Status
 from coflux.server.core.submission import nearest
 from coflux.server.project import (
     hook_operations,
@@ -31,6 +32,7 @@ from coflux.server.project import (
     tuning,
 )
 from coflux.server.project.agents import hash_secret, session_of
+from coflux.server.project.bit_by_bit import bit_by_bit
 from coflux.server.project.calls import Call, parse_id
 from coflux.server.project.graph_feed import Wanted, list_page, show_whole
 from coflux.server.routes import LEVELS
@@ -87,11 +89,16 @@ async def get_run(call: Call) -> Any:
         found = call.find_run(call.path["run"])
     cursor = following.cursor(track)
     numbers = following.steps_since(track, found.state, found.run, since)
-    shown = runs.show_run(
-        found.state, found.run, call.viewpoint(), call.reason_of, call.project.blobs, numbers
-    )
-    asked = input_operations.rows_of_run(call, found.state, found.run)
-    return {**shown, "inputs": asked, "cursor": cursor, "is_whole": since is None}
+    state, run = found
+    seen = runs.visible_from(state, run, call.viewpoint())
+    steps = [
+        runs.show_step(state, run.steps[number], seen, call.reason_of, call.project.blobs)
+        async for number in bit_by_bit(numbers)
+        if number in run.steps and any(e.environment in seen for e in run.steps[number].executions)
+    ]
+    asked = input_operations.rows_of_run(call, state, run)
+    header = runs.show_header(state, run)
+    return {**header, "steps": steps, "inputs": asked, "cursor": cursor, "is_whole": since is None}
 
 
 async def get_result(call: Call) -> Any:
@@ -303,8 +310,13 @@ async def list_agents(call: Call) -> Any:
 
 async def list_queue(call: Call) -> Any:
     machine = call.orchestrator.machine
-    every = lists.queued(machine, [environment.id for environment in call.chosen()])
-    return lists.show_queue(machine, every, call.orchestrator.now())
+    every = list(lists.queued(machine, [environment.id for environment in call.chosen()]))
+    return [
+        entry
+        async for execution in bit_by_bit(every)
+        if execution.status is Status.QUEUED  # it may have gone out in the meantime
+        for entry in lists.show_queue(machine, [execution], call.orchestrator.now())
+    ]
 
 
 async def list_assets(call: Call) -> Any:

@@ -190,6 +190,8 @@ class TopicsHandler(WebSocketHandler):
         self._publish(id, subscription, operations)
         took = time.perf_counter() - began
         subscription.interval = max(INTERVAL, took / SHARE)
+        if subscription.feed.has_more and subscription.timer is None:
+            self._later(id, subscription, subscription.interval)
 
     def _open_again(self, id: int, subscription: Subscription) -> None:
         """The document has become another, such as when a run has become big."""

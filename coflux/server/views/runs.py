@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from coflux.blobs import Blobs
@@ -20,27 +20,6 @@ def visible_from(state: State, run: Run, environment: str | None) -> list[str]:
     """Environments whose attempts are seen: the run's, the viewer's and its ancestors'."""
     viewer = environment or run.environment
     return [run.environment, *state.lineage(viewer)]
-
-
-def show_run(
-    state: State,
-    run: Run,
-    environment: str | None,
-    reason_of: ReasonOf,
-    blobs: Blobs | None,
-    numbers: Iterable[int],
-) -> dict[str, Any]:
-    """The shape of `coflux runs inspect`, with the steps of these numbers."""
-    seen = visible_from(state, run, environment)
-    steps = [run.steps[number] for number in numbers]
-    return {
-        **show_header(state, run),
-        "steps": [
-            show_step(state, step, seen, reason_of, blobs)
-            for step in steps
-            if any(e.environment in seen for e in step.executions)
-        ],
-    }
 
 
 def show_header(state: State, run: Run) -> dict[str, Any]:
