@@ -16,7 +16,7 @@ import msgspec
 from coflux import values
 from coflux.blobs import Blobs
 from coflux.errors import NotSerialisable
-from coflux.model import Error, Value
+from coflux.model import Error, Question, Value
 
 MASK = "***"
 #: Shorter lines are not hidden: they would be found everywhere.
@@ -76,6 +76,13 @@ class Masks:
             ),
             cause=self.error(error.cause) if error.cause is not None else None,
         )
+
+    def question(self, question: Question) -> Question:
+        """A question without the contents in its texts."""
+        texts = ("template", "message", "title", "schema", "initial")
+        found = {name: getattr(question, name) for name in texts}
+        hidden = {name: self.text(text) for name, text in found.items() if text is not None}
+        return msgspec.structs.replace(question, **hidden)
 
     def check(self, data: bytes, path: str) -> None:
         """Raise `NotSerialisable` for an encoded value that holds a secret's content."""

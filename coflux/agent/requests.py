@@ -322,7 +322,9 @@ class Requests:
         return answer.asset
 
     def ask(self, question: Question) -> str:
-        """Ask a person; returns the id of the input."""
+        """Ask a person; returns the id of the input. Contents of secrets are hidden in texts."""
+        if self._masks:
+            question = self._masks.question(question)
         key = next(self._keys)
         answer: wire.Asked = self._ask(key, wire.Ask(self.execution, key, question), wire.Asked)
         return answer.input

@@ -8,7 +8,10 @@ from typing import Any
 import click
 
 from coflux.cli.options import Invocation, common, read_value
-from coflux.cli.output import emit, moment, table
+from coflux.cli.output import clean, emit, moment, table
+
+#: Characters of a question in a list.
+_WIDTH = 60
 
 
 @click.group()
@@ -27,7 +30,7 @@ def list_(call: Invocation, is_all: bool, run: str | None) -> None:
         emit(found)
         return
     rows = (
-        (i["input"], i["state"], i["title"] or i["message"], i["target"], _waits(i),
+        (i["input"], i["state"], _line(i["title"] or i["message"]), i["target"], _waits(i),
          moment(i["created_at"]))
         for i in found
     )  # fmt: skip
@@ -44,9 +47,9 @@ def inspect(call: Invocation, id: str) -> None:
     if call.as_json:
         emit(found)
         return
-    if found["title"]:
-        click.echo(found["title"])
-    click.echo(found["message"])
+    for text in (found["title"], found["message"]):
+        if text:
+            click.echo(clean(text))
     click.echo(f"\nasked by {found['execution']} ({found['target']}) in {found['environment']}")
     for label, part in (("schema", found["schema"]), ("requires", found["requires"])):
         if part:
@@ -82,6 +85,11 @@ def dismiss(call: Invocation, id: str) -> None:
         emit(found)
     else:
         click.echo(f"dismissed {id}")
+
+
+def _line(text: str) -> str:
+    line = clean(" ".join(text.split()))
+    return line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…"
 
 
 def _waits(row: dict[str, Any]) -> str:

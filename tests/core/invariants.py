@@ -378,6 +378,9 @@ def check_inputs(machine: Machine) -> None:
     assert {id: i for id, i in found.items() if i.is_open} == state.open_inputs
     for run in state.runs.values():
         assert list(run.inputs) == list(range(1, len(run.inputs) + 1))
+        assert sum(map(len, run.questions.values())) == len(run.inputs)
+        for key, numbers in run.questions.items():
+            assert all(run.inputs[number].key == key for number in numbers)
         assert [i.id for i in run.inputs.values()] == [f"{run.id}/i{n}" for n in run.inputs]
     referring: dict[str, set[str]] = {}
     for execution in everything(state):

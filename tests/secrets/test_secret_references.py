@@ -9,6 +9,7 @@ import pytest
 import coflux as cf
 from coflux import values
 from coflux.agent.masking import Masks, Secrets
+from coflux.model import Question
 
 
 def test_a_secret_is_its_name_IN_7() -> None:
@@ -53,6 +54,16 @@ def test_every_usual_form_of_the_content_is_hidden() -> None:
     assert masks.text("https://x/?q=a%26b%2Fc") == "https://x/?q=***"
     masks.add("C", "ab")
     assert masks.text("able") == "able"
+
+
+def test_questions_to_people_do_not_tell_it_IN_7() -> None:
+    masks = Masks()
+    masks.add("KEY", "open sesame")
+    asked = masks.question(
+        Question("Is it {x}?", "Is it open sesame?", title="open sesame", initial='"open sesame"')
+    )
+    assert (asked.message, asked.title, asked.initial) == ("Is it ***?", "***", '"***"')
+    assert (asked.template, asked.schema) == ("Is it {x}?", None)
 
 
 def test_a_secret_within_another_does_not_uncover_the_rest() -> None:

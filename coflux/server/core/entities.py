@@ -235,8 +235,8 @@ class Run:
     __slots__ = (
         "by", "codes", "created_at", "environment", "fingerprint", "held", "id",
         "idempotency_key", "inputs", "is_in_turn", "memo", "memos", "parent", "pins", "priority",
-        "repository", "requires", "root", "schedule", "scheduled_at", "status", "steps",
-        "stopping", "target", "unfinished",
+        "questions", "repository", "requires", "root", "schedule", "scheduled_at", "status",
+        "steps", "stopping", "target", "unfinished",
     )  # fmt: skip
 
     def __init__(self, id: str, environment: str, repository: str, target: str, at: int) -> None:
@@ -272,6 +272,8 @@ class Run:
         self.codes: dict[str, dict[str, int]] = {}
         #: What its executions have asked, by number.
         self.inputs: dict[int, Input] = {}
+        #: Numbers of those by key.
+        self.questions: dict[bytes, list[int]] = {}
         #: Links and dependencies of other runs that lead here keep it in memory.
         self.pins = 0
 

@@ -104,9 +104,8 @@ def _find(turn: Turn, execution: Execution, key: bytes) -> Input | None:
     line = turn.state.lineage(execution.environment)
     found = [
         asked
-        for asked in execution.run.inputs.values()
-        if asked.key == key
-        and asked.environment in line
+        for number in execution.run.questions.get(key, ())
+        if (asked := execution.run.inputs[number]).environment in line
         and not (asked.state == "cancelled" and asked.cause in _VOID)
     ]
     return min(found, key=lambda asked: line.index(asked.environment), default=None)

@@ -768,7 +768,9 @@ class State:
         asked = Input(
             run, x.input, x.execution, x.environment, x.target, x.question, x.key, x.at
         )  # fmt: skip
-        run.inputs[len(run.inputs) + 1] = asked
+        number = len(run.inputs) + 1
+        run.inputs[number] = asked
+        run.questions.setdefault(x.key, []).append(number)
         self.inputs[x.input] = self.open_inputs[x.input] = asked
 
     def _input_ended(self, x: c.InputEnded) -> None:
