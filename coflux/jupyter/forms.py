@@ -69,10 +69,12 @@ def _field(ipywidgets: Any, parameter: inspect.Parameter, annotation: Any) -> An
     common = {"description": parameter.name, "style": _STYLE}
     if typing.get_origin(annotation) is typing.Literal:
         options = list(typing.get_args(annotation))
-        return ipywidgets.Dropdown(options=options, value=default or options[0], **common)
+        value = default if default in options else options[0]
+        return ipywidgets.Dropdown(options=options, value=value, **common)
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
         options = [(each.name, each) for each in annotation]
-        return ipywidgets.Dropdown(options=options, value=default or options[0][1], **common)
+        value = default if isinstance(default, annotation) else options[0][1]
+        return ipywidgets.Dropdown(options=options, value=value, **common)
     if annotation is bool:
         return ipywidgets.Checkbox(value=bool(default), **common)
     if annotation is int:

@@ -58,13 +58,13 @@ class Kernel:
         #: Everything heard that belongs to no cell that is waited for.
         self.late = Ran()
 
-    def send(self, code: str, *, silent: bool = False) -> str:
-        """Send a cell without waiting; its message's id."""
+    def send(self, code: str, *, silent: bool = False, has_prompt: bool = False) -> str:
+        """Send a cell without waiting; its message's id. With a prompt it may ask for input."""
         return self._send(
             "execute_request",
             {
                 "code": code, "silent": silent, "store_history": not silent,
-                "user_expressions": {}, "allow_stdin": False, "stop_on_error": False,
+                "user_expressions": {}, "allow_stdin": has_prompt, "stop_on_error": False,
             },
         )  # fmt: skip
 
@@ -109,6 +109,19 @@ class Kernel:
             elif message["header"]["msg_type"] == "stream":
                 said += message["content"]["text"]
 
+    def answer(self, *texts: str) -> list[str]:
+        """Answer what a running cell asks for, one after the other; gives its prompts."""
+        prompts = []
+        for text in texts:
+            while True:
+                message = json.loads(self.socket.recv())
+                if message["header"]["msg_type"] == "input_request":
+                    break
+                self._hear(message, self.late)
+            prompts.append(str(message["content"]["prompt"]))
+            self._send("input_reply", {"value": text}, "stdin", message["header"])
+        return prompts
+
     def complete(self, line: str) -> list[str]:
         """What the kernel offers at the end of a line."""
         id = self._send("complete_request", {"code": line, "cursor_pos": len(line)})
@@ -145,7 +158,13 @@ class Kernel:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _send(self, kind: str, content: dict[str, Any]) -> str:
+    def _send(
+        self,
+        kind: str,
+        content: dict[str, Any],
+        channel: str = "shell",
+        parent: dict[str, Any] | None = None,
+    ) -> str:
         id = uuid.uuid4().hex
         header = {
             "msg_id": id, "msg_type": kind, "username": "test", "session": "test",
@@ -154,8 +173,8 @@ class Kernel:
         self.socket.send(
             json.dumps(
                 {
-                    "header": header, "parent_header": {}, "metadata": {}, "content": content,
-                    "channel": "shell",
+                    "header": header, "parent_header": parent or {}, "metadata": {},
+                    "content": content, "channel": channel,
                 }
             )
         )  # fmt: skip
