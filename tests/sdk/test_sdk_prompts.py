@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
 
+import cloudpickle
 import pytest
 
 import coflux as cf
@@ -160,6 +161,17 @@ def test_a_handle_to_an_input_comes_back_from_a_value_and_a_pickle_VA_1() -> Non
     assert handle != cf.Input("Rbcdfgh/i2")
     assert handle != cf.Execution("Rbcdfgh/i1")
     assert repr(handle) == "<input Rbcdfgh/i1>"
+
+
+def test_a_prompt_travels_with_a_pickled_target_CO_3() -> None:
+    prompt = cf.Prompt("How many {what}?", model=Order, requires={"role": "boss"}, key="k")
+    copy = pickle.loads(cloudpickle.dumps(prompt))
+    assert copy.is_source_of(asked(prompt, what="boxes"))
+    assert model_of(Order).parse({"count": 1, "to": {"street": "A"}}) == Order(1, Address("A"))
+    with Engine(answers={"k": {"count": 1, "to": {"street": "A"}}}) as engine:
+        assert engine.run(cf.workflow(name="copied")(lambda: copy(what="x"))) == Order(
+            1, Address("A")
+        )
 
 
 def test_select_and_cancel_take_inputs_and_name_what_they_do_not_take() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+import cloudpickle
 import pytest
 
 import coflux as cf
@@ -57,6 +59,12 @@ def test_the_schema_stands_at_the_top_with_its_limits() -> None:
     schema = model_of(Trip).schema
     assert (schema["type"], schema["properties"]["seats"]["maximum"]) == ("object", 9)
     assert as_json(TRIP) == {**JSON, "seats": 1}
+
+
+def test_a_prompt_travels_with_a_pickled_target_CO_3() -> None:
+    copy = pickle.loads(cloudpickle.dumps(where_to))
+    with Engine(answers={where_to: JSON}) as engine:
+        assert engine.run(cf.workflow(name="copied")(lambda: copy())) == TRIP
 
 
 def test_code_gets_the_object_that_a_person_has_made() -> None:
