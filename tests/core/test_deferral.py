@@ -191,6 +191,8 @@ class TestACancelledSurvivor:
         world.start(second)
         world.crashes(second)
         assert world.run_status(first) == "failed"
+        world.cancel(first)
+        assert world.run_status(first) == "failed"
         assert len(world.of(first).step.executions) == 1
 
     def test_it_is_relinked_after_a_restart_as_well(self, world: World) -> None:

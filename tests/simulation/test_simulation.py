@@ -33,6 +33,7 @@ def test_what_once_failed_does_not_fail_again() -> None:
     for seed in KNOWN:
         simulate(seed)
         simulate(seed, database=True)
+        simulate(seed, asks=True)
 
 
 def test_the_real_store_remembers_what_the_list_does() -> None:

@@ -14,7 +14,6 @@ from coflux.server.core.effects import Confirm
 from coflux.server.core.entities import Execution, Input, Step, attempts
 from coflux.server.core.events import CancelRequested, Code
 from coflux.server.core.ids import parse
-from coflux.server.core.links import BREAKING
 from coflux.server.core.ownership import owned
 from coflux.server.core.state import State
 from coflux.server.core.turn import Turn
@@ -199,7 +198,7 @@ def _can_be_cancelled(turn: Turn, execution: Execution) -> bool:
         return False
     end = turn.state.end_of(execution.id)[1]
     # Or it is about to break, because its leader has been lost in this very turn.
-    return end is not None and (end.result is None or isinstance(end.result, BREAKING))
+    return end is not None and (end.result is None or links.breaks(execution, end.result))
 
 
 def _cancel_link(turn: Turn, execution: Execution, by: str, cause: str) -> None:

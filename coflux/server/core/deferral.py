@@ -6,7 +6,7 @@ belong here: the index of those that may be deferred (`unstarted`).
 
 from __future__ import annotations
 
-from coflux.model import Cancelled, Deferred, Result
+from coflux.model import Cancelled, Deferred
 from coflux.server.core import circles, results
 from coflux.server.core.entities import Execution
 from coflux.server.core.keys import defer_ends, defer_shape
@@ -45,10 +45,8 @@ def resumed(turn: Turn, environment: str) -> None:
         _compare(turn, equals)
 
 
-def settle(turn: Turn, follower: Execution, result: Result | None) -> None:
-    """What a deferred execution follows has ended; if it was cancelled, go on without (DF-4)."""
-    if not isinstance(result, Cancelled):
-        return
+def relink(turn: Turn, follower: Execution) -> None:
+    """What a deferred execution follows was cancelled: go on without it (DF-4)."""
     attempt = results.relink(turn, follower)
     survivor = _survivor(turn, follower)
     if survivor is not None:

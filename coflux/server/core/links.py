@@ -16,6 +16,12 @@ from coflux.server.core.turn import Turn
 BREAKING = (Cancelled, Abandoned, Crashed, TimedOut)
 
 
+def breaks(follower: Execution, result: Result | None) -> bool:
+    """Whether this end of what a link leads to is not the follower's as well (CA-9, DF-4)."""
+    kinds = Cancelled if isinstance(follower.result, Deferred) else BREAKING
+    return isinstance(result, kinds)
+
+
 def follow(turn: Turn, follower: Execution) -> None:
     """Be told when the chain of the one that a link leads to ends."""
     assert isinstance(follower.result, Cached | Deferred)
@@ -36,10 +42,11 @@ def settle(turn: Turn, follower: Execution, result: Result | None) -> None:
     if follower.link_successor is not None:
         return
     old_end = turn.state.end_of(follower.id)[0]
-    if isinstance(follower.result, Deferred):
-        deferral.settle(turn, follower, result)
-    elif isinstance(result, BREAKING):
-        deferral.enter(turn, results.relink(turn, follower))
+    if breaks(follower, result):
+        if isinstance(follower.result, Deferred):
+            deferral.relink(turn, follower)
+        else:
+            deferral.enter(turn, results.relink(turn, follower))
     deferral.moved(turn, old_end)
 
 

@@ -108,7 +108,7 @@ def _tell_execution(
 
 def _offer_to_parents(turn: Turn, execution: Execution) -> None:
     """Let running parents know the value with their next answer, ahead of being asked."""
-    if not isinstance(execution.result, Returned):
+    if not isinstance(execution.result, Returned | Cached):
         return
     for parent_id in execution.step.parents:
         parent = turn.state.executions.get(parent_id)

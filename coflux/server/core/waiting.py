@@ -320,4 +320,4 @@ def _ahead(state: State, execution: Execution) -> tuple[Outcome, ...]:
     for id in told:
         del execution.fresh[id]
     outcomes = [outcome(state, id) for id in told]
-    return tuple(o for o in outcomes if isinstance(o.result, Returned) and o.execution == o.handle)
+    return tuple(o for o in outcomes if isinstance(o.result, Returned))
