@@ -285,6 +285,45 @@ def rerun(context: Context, id: str, environment: str | None, code: str, reuse: 
     return notebook.client.rerun(id, where, code=code, reuse=reuse)
 
 
+# --- questions to people ----------------------------------------------------------------------
+
+
+@coflux.command()
+@click.option("--all", "is_all", is_flag=True, help="Also those that have ended.")
+@click.option("--run", metavar="RUN", help="Only those of this run.")
+@pass_context
+def inputs(context: Context, run: str | None, is_all: bool) -> Table:
+    """List the questions that wait for an answer, newest first."""
+    from coflux.jupyter.asking import list_inputs
+
+    return list_inputs(context, run=run, is_all=is_all)
+
+
+@coflux.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("words", metavar="INPUT ANSWER", nargs=-1, type=click.UNPROCESSED)
+@pass_context
+def respond(context: Context, words: tuple[str, ...]) -> None:
+    """Answer a question; the first answer counts.
+
+    INPUT is an id or an expression for one, ANSWER a Python expression:
+
+        %coflux respond Rbcdfgh/i1 {"verdict": "pay", "amount": 40}
+    """
+    from coflux.jupyter import asking
+
+    click.echo(f"Answered {asking.respond(context, words)}.")
+
+
+@coflux.command()
+@click.argument("word", metavar="INPUT", type=click.UNPROCESSED)
+@pass_context
+def dismiss(context: Context, word: str) -> None:
+    """Refuse to answer a question; the code that waits for it gets InputDismissed."""
+    from coflux.jupyter import asking
+
+    click.echo(f"Dismissed {asking.dismiss(context, word)}.")
+
+
 # --- environments -----------------------------------------------------------------------------
 
 

@@ -46,6 +46,8 @@ def _candidates(notebook: Notebook, command: click.Command, last: str) -> list[s
         return []
     if command.name == "use":
         return [each["name"] for each in notebook.client.environments.list()]
+    if command.name in ("respond", "dismiss"):
+        return [row["input"] for row in notebook.client.inputs.list()]
     if any(p.metavar and p.metavar.startswith("RUN") for p in command.params):
         return _ids(notebook, last)
     return []

@@ -21,7 +21,7 @@ from coflux.jupyter.expressions import split
 from coflux.jupyter.notebook import Notebook, warn
 
 #: Commands whose arguments are Python expressions.
-_WITH_EXPRESSIONS = ("run", "form")
+_WITH_EXPRESSIONS = ("run", "form", "respond", "dismiss")
 
 
 @magics_class

@@ -192,7 +192,7 @@ def test_help_and_completion(kernel: Kernel) -> None:
     listed = kernel.run("%coflux --help").stdout
     for command in (
         "connect", "status", "agent", "register", "runs", "env", "run", "show", "logs", "cancel",
-        "rerun", "debug", "load", "form", "export",
+        "rerun", "debug", "load", "form", "export", "inputs", "respond", "dismiss",
     ):  # fmt: skip
         assert f"  {command} " in listed
     assert "--idempotency-key" in kernel.run("%coflux run --help").stdout
