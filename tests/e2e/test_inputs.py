@@ -276,3 +276,29 @@ def test_debugging_takes_the_answers_that_the_run_has_got(asking: Stack) -> None
     assert done.code == 0, done.err
     assert "useful" in done.out
     assert len(asking.client().inputs.list(run=run, all=True)) == 1
+
+
+def test_an_answer_that_was_acknowledged_survives_kill_9_SE_9(asking: Stack) -> None:
+    run = asking.submit("asking/opinion", "luck")
+    input = question(asking, run)["input"]
+    process = asking.project_process()
+    assert process is not None
+    asking.client().inputs.respond(input, "good")
+    process.kill()
+    assert asking.value(run) == "good"
+    assert until(lambda: asking.client().inputs.get(input), "it is back")["state"] == "answered"
+
+
+def test_agents_may_go_and_come_while_a_person_thinks_WA_6(asking: Stack) -> None:
+    client = asking.client("elsewhere")
+    asking.client().environments.create("elsewhere")
+    agent = asking.start_agent("asking.py", "--register", COFLUX_ENVIRONMENT="elsewhere")
+    run = client.submit("asking/patient", "patience").id
+    row = until(lambda: next(iter(client.inputs.list(run=run)), None), "it is asked")
+    asking.until_status(f"{run}:1:1", "suspended")
+    assert agent.stop() == 0
+    client.inputs.respond(row["input"], "a virtue")
+    queued = until(lambda: client.queue(), "it waits for an agent")
+    assert queued[0]["reason"]["code"] == "agent"
+    asking.start_agent("asking.py", COFLUX_ENVIRONMENT="elsewhere")
+    assert asking.value(run) == "a virtue"
