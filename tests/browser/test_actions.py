@@ -182,12 +182,17 @@ def test_tokens_are_shown_once_and_revoked(open_page: OpenPage, stack: Stack) ->
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("textbox", name=re.compile("^Name")).fill("reader")
     dialog.get_by_role("radio", name=re.compile("read")).check()
+    dialog.get_by_label("Tags").fill("finance")
+    dialog.get_by_role("button", name="Create").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("write key:value")
+    dialog.get_by_label("Tags").fill("team:finance")
     dialog.get_by_role("button", name="Create").click()
     token = page.get_by_role("dialog").locator("code.token").inner_text()
     assert token.startswith("cft_")
     page.get_by_role("button", name="I have it").click()
     row = page.get_by_role("row", name=re.compile("reader"))
     expect(row).to_contain_text("read")
+    expect(row).to_contain_text("team: finance")
     expect(page.locator("body")).not_to_contain_text(token)
     reader = open_page("", token=token)
     expect(reader.get_by_role("heading", name="All environments")).to_be_visible()
@@ -208,6 +213,41 @@ def test_a_reader_is_offered_nothing_that_would_be_refused(
     expect(page.get_by_text("Tokens are for administrators")).to_be_visible()
     page.goto(f"{stack.url}/environments")
     expect(page.get_by_role("button", name="New environment")).to_be_disabled()
+
+
+def test_a_repository_is_archived_and_that_is_undone(open_page: OpenPage, stack: Stack) -> None:
+    stack.cli("env", "create", "shelf")
+    (stack.work / "shelved.py").write_text(
+        "import coflux as cf\n\n@cf.workflow()\ndef dusty(n: int = 1):\n    return n\n"
+    )
+    stack.cli("register", "shelved.py", "--environment", "shelf")
+    page = open_page("workflows?env=shelf")
+    card = page.get_by_role("link", name="dusty")
+    expect(card).to_be_visible()
+    page.get_by_role("button", name="Actions of shelved").click()
+    page.get_by_role("menuitem", name="Archive").click()
+    expect(card).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    expect(card).to_be_visible()
+
+
+def test_a_retry_need_not_wait_for_its_time(
+    open_page: OpenPage, stack: Stack, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    run = stack.submit("flow/late", str(gate))
+
+    def has_failed_once() -> bool:
+        steps = stack.client().inspect(run)["steps"]
+        return len(steps) == 2 and len(steps[1]["executions"]) == 2
+
+    until(has_failed_once, "the first attempt has failed")
+    page = open_page(f"runs/{run}?step=2")
+    panel = page.get_by_role("complementary")
+    expect(panel).to_contain_text("back-off")
+    gate.touch()
+    panel.get_by_role("button", name="Retry now").click()
+    assert stack.value(run) == "there"
 
 
 def test_a_double_click_starts_one_run(open_page: OpenPage, stack: Stack) -> None:

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { asCommand, asPython, entriesFrom, fieldsOf, readForm } from "../src/core/form";
+import { asCommand, asPython, entriesFrom, fieldsOf, readForm, readTags } from "../src/core/form";
 import type { Definition, Parameter } from "../src/core/model";
 
 const define = (...parameters: Parameter[]): Definition => ({ name: "report", parameters });
@@ -48,4 +48,10 @@ test("the same call in Python and in a shell", () => {
   const call = { arguments: [], keyword_arguments: { city: "São Paulo", days: 7, flag: true, id: "12", none: null } };
   assert.equal(asPython("my.flows/report", call), 'cf.connect().submit("my.flows/report", city="São Paulo", days=7, flag=True, id="12", none=None)');
   assert.equal(asCommand("my.flows/report", call, "dev"), "coflux submit --environment dev my.flows/report city='São Paulo' days=7 flag=true id='\"12\"' none=null");
+});
+
+test("tags are read as they are written for the command", () => {
+  assert.deepEqual(readTags(" team:finance, region:north team:ops "), { team: ["finance", "ops"], region: ["north"] });
+  assert.deepEqual(readTags(""), {});
+  for (const wrong of ["team", "team:", ":x"]) assert.throws(() => readTags(wrong), /no tag/);
 });

@@ -117,6 +117,19 @@ def training(rate: float = 0.5):
     return train(rate)
 
 
+@cf.task(retries=cf.Retries(2, backoff=3600))
+def later(gate: str) -> str:
+    if not Path(gate).exists():
+        raise RuntimeError("not yet")
+    return "there"
+
+
+@cf.workflow()
+def late(gate: str):
+    """Tries again after an hour."""
+    return later(gate)
+
+
 @cf.task(slots="press")
 def pressed() -> int:
     return 1

@@ -199,3 +199,14 @@ export function pythonLiteral(value: unknown): string {
   }
   return JSON.stringify(value);
 }
+
+/** `key:value, key:value` as tags; a key may come again with another value. Throws a sentence for the person. */
+export function readTags(text: string): Record<string, string[]> {
+  const found: Record<string, string[]> = {};
+  for (const part of text.split(/[\s,]+/).filter(Boolean)) {
+    const colon = part.indexOf(":");
+    if (colon < 1 || colon === part.length - 1) throw new Error(`${part} is no tag; write key:value, such as team:finance.`);
+    (found[part.slice(0, colon)] ??= []).push(part.slice(colon + 1));
+  }
+  return found;
+}

@@ -143,6 +143,7 @@ function Answering({ input, onAnswered, onGone }: { input: InputShown; onAnswere
       <div class="answer-actions">
         <Button kind="primary" type="submit" disabled={!mayAnswer || busy}>{input.actions.respond}</Button>
         <Button disabled={!mayAnswer || busy} title="Refuse to answer; whoever waits is told so" onClick={() => void send("dismiss", {}, "Dismissed.")}>{input.actions.dismiss}</Button>
+        <small class="dim">The first answer counts; it cannot be changed.</small>
         <span class="spacer" />
         {canSwitch && mayAnswer && <button type="button" class="linklike" onClick={form.json === null ? toJson : toFields}>{form.json === null ? "as JSON" : "as fields"}</button>}
       </div>

@@ -13,7 +13,7 @@ import { StateIcon, Status } from "./icon";
 import { OpenInputs, openInputs, titleOfInput } from "./inputs";
 import { Link } from "./link";
 import { Logs } from "./logs";
-import { Button, copyText, Copyable, Fact, Facts, Loading, Menu, Problem, Section, Span, Time } from "./parts";
+import { Button, copyText, Copyable, Fact, Facts, Loading, Menu, Problem, Section, Span, Time, useTask } from "./parts";
 import { Reference, Value } from "./value";
 
 export interface PanelProps {
@@ -151,6 +151,7 @@ function Outcome({ shown, step, model }: { shown: AttemptShown; step: StepShown;
       <Section title="Why it is not running">
         <p class="why"><code class="chip">{reason?.code ?? "queued"}</code> {reason?.text ?? "It is queued."}</p>
         <Why data={reason?.data} />
+        {reason?.data?.["why"] === "back-off" && <RetryNow step={step} shown={shown} />}
       </Section>
     );
   }
@@ -169,6 +170,22 @@ function Outcome({ shown, step, model }: { shown: AttemptShown; step: StepShown;
     );
   }
   return <Section title="Result"><Linked shown={shown} /></Section>;
+}
+
+/** A retry that waits for its time is replaced by an attempt that does not. */
+function RetryNow({ step, shown }: { step: StepShown; shown: AttemptShown }) {
+  const transport = useTransport();
+  const { may } = useSurroundings();
+  const mayRun = may("run", shown.environment);
+  const task = useTask(async () => {
+    await transport.request("POST", `/rerun/${step.step}`, { environment: shown.environment });
+  });
+  return (
+    <>
+      <div><Button small icon="rerun" disabled={!mayRun || task.isBusy} title={mayRun ? undefined : "This needs the run right"} onClick={() => void task.run()}>Retry now</Button></div>
+      {task.error && <Problem error={task.error} />}
+    </>
+  );
 }
 
 function Linked({ shown }: { shown: AttemptShown }) {

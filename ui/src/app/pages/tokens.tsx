@@ -1,9 +1,11 @@
 // Tokens: who may do what from where. A token's value is shown once.
 import { useState } from "preact/hooks";
 import type { Right } from "../../core/environments";
+import { readTags } from "../../core/form";
 import { useRequest, useTransport } from "../../data/hooks";
 import { useSurroundings } from "../../view/context";
 import { Button, Confirm, Copyable, Dialog, Empty, Loading, Problem, Time, useTask } from "../../view/parts";
+import { tags as showTags } from "./queue";
 
 interface Token {
   id: string;
@@ -13,6 +15,8 @@ interface Token {
   created_at: number;
   created_by: string;
   expires_at?: number | null;
+  /** Of inputs that it may answer. */
+  tags?: Record<string, string[]>;
 }
 
 const RIGHTS: Record<Right, string> = {
@@ -38,7 +42,7 @@ export function TokensPage() {
       {list.data?.length === 0 && <Empty title="No tokens but the server's own" />}
       {list.data && list.data.length > 0 && (
         <table class="list">
-          <thead><tr><th scope="col">Name</th><th scope="col">Right</th><th scope="col">Environments</th><th scope="col" class="wide">Created</th><th scope="col">Expires</th><th scope="col"><span class="sr">Actions</span></th></tr></thead>
+          <thead><tr><th scope="col">Name</th><th scope="col">Right</th><th scope="col">Environments</th><th scope="col" class="wide">Created</th><th scope="col" class="wide">Tags</th><th scope="col">Expires</th><th scope="col"><span class="sr">Actions</span></th></tr></thead>
           <tbody>
             {list.data.map((token) => (
               <tr key={token.id}>
@@ -46,6 +50,7 @@ export function TokensPage() {
                 <td title={RIGHTS[token.right]}>{token.right}</td>
                 <td><code>{token.environment}</code></td>
                 <td class="wide"><Time at={token.created_at} />{token.created_by && ` by ${token.created_by}`}</td>
+                <td class="wide">{showTags(token.tags)}</td>
                 <td>{token.expires_at ? <Time at={token.expires_at} /> : "never"}</td>
                 <td class="actions"><Button small onClick={() => setRevoked(token)}>Revoke…</Button></td>
               </tr>
@@ -74,10 +79,11 @@ function NewToken({ onClose }: { onClose: () => void }) {
   const [name, setName] = useState("");
   const [right, setRight] = useState<Right>("run");
   const [environment, setEnvironment] = useState("*");
+  const [tags, setTags] = useState("");
   const [days, setDays] = useState<number | null>(90);
   const [made, setMade] = useState<{ id: string; token: string } | null>(null);
   const task = useTask(async () => {
-    setMade(await transport.request("POST", "/tokens", { name, right, environment, expires_ms: days === null ? null : days * 86_400_000 }));
+    setMade(await transport.request("POST", "/tokens", { name, right, environment, tags: readTags(tags), expires_ms: days === null ? null : days * 86_400_000 }));
   });
   if (made) {
     return (
@@ -94,6 +100,7 @@ function NewToken({ onClose }: { onClose: () => void }) {
         {Object.entries(RIGHTS).map(([value, meaning]) => <label class="choice" key={value}><input type="radio" name="right" checked={right === value} onChange={() => setRight(value as Right)} /> <strong>{value}</strong> <span class="dim">{meaning}</span></label>)}
       </fieldset>
       <label class="field"><span>Environments</span><input type="text" class="mono" value={environment} onInput={(event) => setEnvironment(event.currentTarget.value)} /><small><code>*</code> for all, a name, or <code>dev/*</code> for those below.</small></label>
+      <label class="field"><span>Tags</span><input type="text" class="mono" value={tags} placeholder="team:finance, region:north" onInput={(event) => setTags(event.currentTarget.value)} /><small>For questions that only some may answer: those whose prompt requires these.</small></label>
       <label class="field"><span>Expires</span>
         <select value={String(days)} onChange={(event) => setDays(event.currentTarget.value === "null" ? null : Number(event.currentTarget.value))}>
           {EXPIRIES.map(([label, value]) => <option key={label} value={String(value)}>{label}</option>)}

@@ -3,11 +3,11 @@ import { count, duration, plural } from "../../core/format";
 import type { Definition, Manifests, RunSummary } from "../../core/model";
 import type { Place } from "../../core/route";
 import { isLive, lookOf } from "../../core/states";
-import { useTopic, useTransport } from "../../data/hooks";
+import { asError, useTopic, useTransport } from "../../data/hooks";
 import { useSurroundings } from "../../view/context";
 import { StateIcon } from "../../view/icon";
 import { Link } from "../../view/link";
-import { Button, Copyable, Empty, Fact, Facts, Loading, Problem } from "../../view/parts";
+import { Button, Copyable, Empty, Fact, Facts, Loading, Menu, Problem } from "../../view/parts";
 import { RunTable } from "../run_table";
 import { SubmitDialog } from "../submit";
 
@@ -33,7 +33,7 @@ export function WorkflowsPage() {
       )}
       {repositories.map(([repository, manifest]) => (
         <section key={repository}>
-          <h2 class="mono">{repository}</h2>
+          <h2><span class="mono">{repository}</span><RepositoryMenu repository={repository} targets={manifest.targets} environment={args.environment} /></h2>
           <ul class="cards">
             {manifest.targets.map((definition) => {
               const target = `${repository}/${definition.name}`;
@@ -56,6 +56,25 @@ export function WorkflowsPage() {
         </section>
       ))}
     </div>
+  );
+}
+
+function RepositoryMenu({ repository, targets, environment }: { repository: string; targets: Definition[]; environment: string }) {
+  const transport = useTransport();
+  const { may, toast } = useSurroundings();
+  const say = (error: unknown): void => toast(asError(error).message);
+  const restore = (): void => {
+    transport.request("POST", "/manifests", { environment, manifests: { [repository]: targets } }).then(() => toast(`${repository} is registered again.`), say);
+  };
+  const archive = (): void => {
+    transport.request("POST", "/manifests/archive", { environment, repository })
+      .then(() => toast(`${repository} is archived: nothing of it is offered until it is registered again.`, { label: "Undo", run: restore }), say);
+  };
+  return (
+    <Menu
+      title={`Actions of ${repository}`}
+      items={[{ key: "archive", label: "Archive", run: archive, disabled: !may("run", environment) && "This needs the run right" }]}
+    />
   );
 }
 
