@@ -106,7 +106,7 @@ def _append_times(label: Text, step: Step, attempt: Attempt, now_ms: int) -> Non
         label.append(f"  {duration(max(0, end - attempt.started_at))}")
     if len(step.executions) > 1:
         label.append(f"  attempt {attempt.number}", "yellow")
-    if isinstance(attempt.reason, dict) and (attempt.status == "queued" or _is_asking(attempt)):
+    if isinstance(attempt.reason, dict):
         label.append(f"  {attempt.reason.get('text', '')}", "dim")
     if attempt.older_code:
         label.append("  older code", "yellow")
@@ -142,9 +142,3 @@ def _marked(status: str) -> Text:
 def _shortened(text: str, width: int) -> str:
     line = text.partition("\n")[0]
     return line if len(line) <= width else line[: width - 1] + "…"
-
-
-def _is_asking(attempt: Attempt) -> bool:
-    """Whether it waits for a person; what it waits for else is in the tree."""
-    assert attempt.reason is not None
-    return any("/" in id for id in attempt.reason.get("data", {}).get("ids", ()))

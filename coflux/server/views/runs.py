@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from coflux.blobs import Blobs
-from coflux.model import LINKS, Options, result_kind, target_id
+from coflux.model import LINKS, Options, is_input, result_kind, target_id
 from coflux.server.core import codes
 from coflux.server.core.entities import CacheNote, Execution, Run, Step
 from coflux.server.core.state import State
@@ -75,7 +75,7 @@ def show_execution(
         "environment": state.environments[execution.environment].name,
         "origin": execution.origin,
         "status": status_of(execution),
-        "reason": reason_of(execution) if execution.status in ("queued", "waiting") else None,
+        "reason": reason_of(execution) if _has_reason(execution) else None,
         "result": show_result(result, blobs) if result is not None else None,
         "resolved": resolved(state, execution),
         "successor": execution.link_successor or execution.successor,
@@ -97,6 +97,13 @@ def show_execution(
         "by": execution.by or None,
         "note": execution.reason or None,
     }
+
+
+def _has_reason(execution: Execution) -> bool:
+    """Whether it is queued, or waits for a person; what else it waits for is seen in the run."""
+    if execution.status == "waiting":
+        return any(is_input(handle) for wait in execution.waits.values() for handle in wait.left)
+    return execution.status == "queued"
 
 
 def status_of(execution: Execution) -> str:
