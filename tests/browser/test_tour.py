@@ -17,6 +17,32 @@ from playwright.sync_api import Browser, Page, expect
 from .conftest import PATIENCE_MS, ROOT
 
 REPOSITORY = "coflux.cli.demo.weather"
+ASKING = """
+from dataclasses import dataclass
+from typing import Literal
+
+import coflux as cf
+
+
+@dataclass
+class Decision:
+    publish: bool
+    audience: Literal["editors", "subscribers", "everybody"]
+    remark: str = ""
+
+
+decide = cf.Prompt(
+    "The report on {cities} is ready: {days} days were read.\\n\\nShall it be published?",
+    model=Decision,
+    title="Publish the report",
+    actions=("Decide", "Not now"),
+)
+
+
+@cf.workflow()
+def publishing(cities: str = "Seattle and New York"):
+    return decide(initial={"audience": "editors"}, cities=cities, days=2922).publish
+"""
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +50,8 @@ def demo() -> Iterator[Stack]:
     """A server with an agent that hosts the demo."""
     with Stack() as stack:
         stack.start_server()
-        stack.start_agent(REPOSITORY, "--register", "--concurrency", "4")
+        (stack.work / "publishing.py").write_text(ASKING)
+        stack.start_agent(REPOSITORY, "publishing.py", "--register", "--concurrency", "4")
         yield stack
 
 
@@ -59,7 +86,7 @@ def page(browser: Browser, demo: Stack) -> Iterator[Page]:
 
 def test_the_form_is_made_from_the_signature(page: Page, demo: Stack, folder: Path) -> None:
     page.goto(f"{demo.url}/workflows")
-    page.get_by_role("link", name="Run", exact=True).click()
+    page.get_by_role("link", name="Run", exact=True).first.click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("Compare the climates of two cities")
     expect(dialog.get_by_label("years")).to_be_visible()
@@ -104,6 +131,17 @@ def test_the_chart_and_the_tables_have_previews(
     page.screenshot(path=folder / "assets.png")
     page.get_by_role("button", name=re.compile("tables")).click()
     expect(page.locator("table.data")).to_contain_text("Jan")
+
+
+def test_a_question_is_answered(page: Page, demo: Stack, folder: Path) -> None:
+    asking = demo.submit("publishing/publishing")
+    page.goto(f"{demo.url}/inputs")
+    page.get_by_role("link", name="Publish the report").click()
+    expect(page.get_by_role("article")).to_contain_text("somebody waits for it")
+    page.screenshot(path=folder / "answer.png")
+    page.get_by_label("Yes").check()
+    page.get_by_role("button", name="Decide").click()
+    assert demo.value(asking) is True
 
 
 def test_a_second_run_takes_cached_results_and_says_so(page: Page, demo: Stack, run: str) -> None:
