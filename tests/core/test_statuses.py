@@ -48,7 +48,10 @@ def test_t6_t7_t11_the_life_of_an_execution(world: World) -> None:
     session = world.agent()
     run = world.submit("wf", 1)
     assert world.changes[-1] == c.Assigned(run, session, world.now, None, "first")
-    assert world.effects[-1] == fx.Execute(session, run, "repo", "wf", "workflow", {"a": value(1)})
+    assert world.effects[-1] == fx.Execute(
+        session, run, "repo", "wf", "workflow", {"a": value(1)},
+        connection=world.state.sessions[session].connection,
+    )  # fmt: skip
     world.start(run)
     assert world.changes == [c.Started(run, world.now)]
     assert world.effects == []

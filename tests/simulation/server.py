@@ -276,6 +276,8 @@ class Server:
                     self._deliver(answer, effect)
                 continue
             link = self._links.get(to.session if isinstance(to, Code) else effect.session)
+            if isinstance(effect, fx.Execute) and link and effect.connection != link.number:
+                continue
             if link is not None:
                 frames.setdefault(link.number, (link, []))[1].append(self._instruction(effect))
         for link, messages in frames.values():

@@ -13,7 +13,7 @@ from coflux.server.core.events import Requester
 
 
 class Execute(Record):
-    """Tell the agent to run it."""
+    """Tell the agent to run it, on this connection: on another there may be another process."""
 
     session: str
     execution: str
@@ -28,6 +28,7 @@ class Execute(Record):
     code: str | None = None
     exact: bool = False
     scheduled_at: int | None = None
+    connection: int | None = None
 
 
 class Abort(Record):

@@ -23,6 +23,7 @@ def execute(state: State, execution: Execution) -> Execute:
         submission.arguments if saved is None else saved, submission.options.timeout_ms,
         definition.pickle if definition else None, saved is not None, execution.code,
         execution.required_code is not None, _scheduled_at(state, execution),
+        session.connection,
     )  # fmt: skip
 
 

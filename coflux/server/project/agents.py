@@ -210,6 +210,8 @@ class AgentHandler(WebSocketHandler):
             if effect.connection in (None, self.number):
                 self.goodbye = wire.Goodbye(effect.reason, effect.final)
             return
+        if isinstance(effect, fx.Execute) and effect.connection != self.number:
+            return  # meant for an agent that was here before; decided anew when it is known
         self.outbox.append(_instruction(self.orchestrator, effect))
 
     def deliver(self) -> None:
