@@ -121,3 +121,16 @@ def flood(rate: int = 1000, seconds: float = 10.0) -> float:
     for part in parts:
         part.result()
     return len(parts) / (time.perf_counter() - begun)
+
+
+@cf.task()
+def branch(count: int) -> int:
+    """As many steps as `count`, itself included, no two of which lie in one pile."""
+    left = (count - 1) // 2
+    return 1 + sum(branch(part) for part in (left, count - 1 - left) if part)
+
+
+@cf.workflow()
+def tree(count: int = 5000) -> int:
+    """A run of so many steps, one after the other, whose graph cannot be folded."""
+    return 1 + branch(count - 1)

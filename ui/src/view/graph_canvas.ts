@@ -44,26 +44,26 @@ export function drawEdges(
   if (!context) return;
   context.translate(camera.x, camera.y);
   context.scale(camera.k, camera.k);
-  const [left, right] = [-camera.x / camera.k, (view.width - camera.x) / camera.k];
+  const seen = seenBy(camera, view);
   const spawn = new Path2D();
   const needs = new Path2D();
   const bright = new Path2D();
   for (const node of nodes) {
     const to = boxes.get(node.id);
-    if (!to || nodeX(to.col) < left - 4 * CELL.width) continue;
+    if (!to) continue;
     for (const dep of node.deps) {
       const from = boxes.get(dep);
-      if (!from || nodeX(from.col) > right) continue;
+      if (!from || !isSeen(from, to, seen)) continue;
       curve(lit !== null && (lit === node.id || lit === dep) ? bright : needs, from, to);
     }
     if (node.parent !== null && !node.deps.length) {
       const from = boxes.get(node.parent);
-      if (from) elbow(lit !== null && lit === node.id ? bright : spawn, from, to);
+      if (from && isSeen(from, to, seen)) elbow(lit !== null && lit === node.id ? bright : spawn, from, to, seen);
     }
   }
   context.lineWidth = 1.3;
   context.strokeStyle = colours.faint;
-  context.setLineDash([3, 3]);
+  context.setLineDash([DASH / 2, DASH / 2]);
   context.stroke(spawn);
   context.setLineDash([]);
   context.lineWidth = 1.6;
@@ -72,6 +72,27 @@ export function drawEdges(
   context.lineWidth = 2.2;
   context.strokeStyle = colours.accent;
   context.stroke(bright);
+}
+
+interface Seen {
+  left: number;
+  right: number;
+  top: number;
+  bottom: number;
+}
+
+/** What of the graph is in view, and a little round it: curves bulge. */
+function seenBy(camera: Camera, view: Size): Seen {
+  const margin = CELL.width;
+  return {
+    left: -camera.x / camera.k - margin, right: (view.width - camera.x) / camera.k + margin,
+    top: -camera.y / camera.k - margin, bottom: (view.height - camera.y) / camera.k + margin,
+  };
+}
+
+function isSeen(from: Box, to: Box, seen: Seen): boolean {
+  const [x1, y1, x2, y2] = ends(from, to);
+  return Math.max(x1, x2) >= seen.left && Math.min(x1, x2) <= seen.right && Math.max(y1, y2) >= seen.top && Math.min(y1, y2) <= seen.bottom;
 }
 
 function ends(from: Box, to: Box): [number, number, number, number] {
@@ -85,15 +106,32 @@ function curve(path: Path2D, from: Box, to: Box): void {
   path.bezierCurveTo(x1 + bend, y1, x2 - bend, y2, x2, y2);
 }
 
-/** Down the gutter right of the parent, then to the child: children of one parent share the line. */
-function elbow(path: Path2D, from: Box, to: Box): void {
+/** One dash and one gap. */
+const DASH = 6;
+
+/**
+ * Down the gutter right of the parent, then to the child: children of one parent share the line. Only what is seen is drawn:
+ * the browser makes the dashes of all of a line, and in a big graph most of it is far away.
+ */
+function elbow(path: Path2D, from: Box, to: Box, seen: Seen): void {
   const [x1, y1, x2, y2] = ends(from, to);
   const gutter = x1 + 20;
-  path.moveTo(x1, y1);
-  if (y1 === y2) return path.lineTo(x2, y2);
-  path.lineTo(gutter, y1);
-  path.arcTo(gutter, y2, gutter + 10, y2, Math.min(10, Math.abs(y2 - y1) / 2));
-  path.lineTo(x2, y2);
+  if (y1 === y2) {
+    path.moveTo(x1, y1);
+    path.lineTo(x2, y2);
+    return;
+  }
+  const clip = (y: number): number => Math.min(seen.bottom, Math.max(seen.top, y));
+  const [start, end] = [clip(y1), clip(y2)];
+  if (start === y1) {
+    path.moveTo(x1, y1);
+    path.lineTo(gutter, y1);
+    // In whole dashes, so that they do not run along the line when the graph is moved.
+  } else path.moveTo(gutter, y1 + Math.trunc((start - y1) / DASH) * DASH);
+  if (end === y2) {
+    path.arcTo(gutter, y2, gutter + 10, y2, Math.min(10, Math.abs(y2 - y1) / 2));
+    path.lineTo(x2, y2);
+  } else path.lineTo(gutter, end);
 }
 
 export const MINIMAP: Size = { width: 168, height: 104 };
