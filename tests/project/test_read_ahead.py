@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,33 @@ def _write(directory: Path) -> None:
     state.load(facts)
     orchestrator.store.write(facts)
     orchestrator.close()
+
+
+def test_what_somebody_looks_at_is_read_for_a_closer_look(tmp_path: Path) -> None:
+    _write(tmp_path)
+    orchestrator = Orchestrator(tmp_path)
+    reader = orchestrator.store.reader
+    assert reader.has_many(RUN, 5)
+    assert not reader.has_many(RUN, 6)
+    assert not reader.has_many(OTHER, 0)
+    threads: list[int] = []
+    each = reader.each_of_family
+
+    def noted(run: str) -> Iterator[c.Change]:
+        threads.append(threading.get_ident())
+        return each(run)
+
+    reader.each_of_family = noted  # type: ignore[method-assign]
+
+    async def use() -> None:
+        orchestrator.fetch_soon(RUN)
+        orchestrator.fetch_soon(RUN)
+        await orchestrator.fetch(RUN)
+        state = orchestrator.state_with(RUN)
+        assert state is not None
+        assert RUN in state.runs
+
+    asyncio.run(use())
+    orchestrator.close()
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads

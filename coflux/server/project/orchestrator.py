@@ -11,6 +11,7 @@ commit (SE-9).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import time
 from collections import deque
@@ -44,6 +45,8 @@ BREATH_S = 0.0002
 ALONE = 2
 #: Longest time between two looks at the clock while something is due later.
 LOOK_MS = 10_000
+#: Changes of a family beyond which it is big.
+BIG = 20_000
 _TO_SESSIONS = (fx.Execute, fx.Abort, fx.Welcome, fx.Close, fx.Notify, fx.Retire)
 
 
@@ -82,6 +85,8 @@ class Orchestrator:
         self._after: list[Callable[[], None]] = []
         self._tokens = itertools.count(1)
         self._callers: dict[int, asyncio.Future[fx.Effect]] = {}
+        self._fetching: set[asyncio.Future[None]] = set()
+        self._turn = asyncio.Lock()
         leaving = Leaving()
         self._finished = Finished(self.machine, leaving)
         self._archive = Archive(self.machine.state, leaving)
@@ -182,12 +187,24 @@ class Orchestrator:
             return
         reading = self._reading.get(run)
         if reading is None:
-            reading = asyncio.ensure_future(asyncio.to_thread(self._read_aside, run))
+            reading = asyncio.ensure_future(self._read_in_turn(run))
             self._reading[run] = reading
             reading.add_done_callback(lambda _: self._reading.pop(run, None))
         archived = await asyncio.shield(reading)
         if run in archived.runs and run not in self.machine.state.runs:
             self._archive.put(run, archived)
+
+    def fetch_soon(self, run: str) -> None:
+        """Begin to read a run that somebody looks at, and will look at more closely."""
+        task = asyncio.ensure_future(self.fetch(run))
+        self._fetching.add(task)
+        task.add_done_callback(self._fetching.discard)
+
+    async def _read_in_turn(self, run: str) -> State:
+        """Big families one after the other, for the sake of memory."""
+        is_big = self.store.reader.has_many(run, BIG)
+        async with self._turn if is_big else contextlib.nullcontext():
+            return await asyncio.to_thread(self._read_aside, run)
 
     def _read_aside(self, run: str) -> State:
         """Read a family in a thread of its own, with a connection of its own."""
@@ -205,7 +222,7 @@ class Orchestrator:
         while wanted:
             if (next_run := wanted.pop()) in state.runs:
                 continue
-            state.load(self.store.reader.family(next_run))
+            state.load(self.store.reader.each_of_family(next_run))
             wanted += {
                 linked
                 for execution in state.executions.values()

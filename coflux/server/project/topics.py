@@ -128,7 +128,9 @@ class TopicsHandler(WebSocketHandler):
         """Make the first snapshot, a big one bit by bit, so that the loop is not held up."""
         feed = subscription.feed
         try:
-            if not (isinstance(feed, GraphFeed) and subscription.seq == 0 and feed.take_kept()):
+            if isinstance(feed, GraphFeed) and subscription.seq == 0 and feed.take_kept():
+                self.project.orchestrator.fetch_soon(feed.run)
+            else:
                 if feed.run is not None:
                     await self.project.orchestrator.fetch(feed.run)
                 for _ in feed.build():

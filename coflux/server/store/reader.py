@@ -22,6 +22,7 @@ _LIVE = (
     "SELECT root FROM run WHERE status IS NULL UNION"
     " SELECT root FROM run WHERE id IN (SELECT run FROM input WHERE state = 'open')"
 )
+_ROOT = "SELECT root FROM run WHERE id = ?"
 _FAMILY = (
     "SELECT data FROM journal WHERE run IN (SELECT id FROM run WHERE root IN ({roots}))"
     " ORDER BY seq"
@@ -57,8 +58,17 @@ class Reader:
 
     def family(self, run: str) -> list[Change]:
         """The changes of a run and of all runs of its family; empty when there is none."""
-        roots = "SELECT root FROM run WHERE id = ?"
-        return list(self._changes(_FAMILY.format(roots=roots), run))
+        return list(self.each_of_family(run))
+
+    def each_of_family(self, run: str) -> Iterator[Change]:
+        """The same, one by one: those of a big run take much memory together."""
+        return self._changes(_FAMILY.format(roots=_ROOT), run)
+
+    def has_many(self, run: str, most: int) -> bool:
+        """Whether a run and its family have more changes than that."""
+        found = _FAMILY.replace("SELECT data", "SELECT 1").replace(" ORDER BY seq", "")
+        sql = f"SELECT COUNT(*) FROM ({found.format(roots=_ROOT)} LIMIT ?)"
+        return int(self._one(sql, run, most + 1)[0]) > most
 
     def instants(self, schedule: str, limit: int) -> list[ScheduleAdvanced]:
         """What the instants of a schedule have come to, newest first."""
