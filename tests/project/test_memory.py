@@ -99,6 +99,8 @@ def test_states_read_for_looking_leave_by_count_and_size(machine: Machine) -> No
         return state
 
     first = read("R1", 10)
+    archive.put("R1", first)
+    assert first.runs["R1"].steps, "it is still there"
     assert first.environments is machine.state.environments
     read("R2", 10)
     assert archive.get("R1") is first

@@ -129,7 +129,8 @@ class Archive:
 
     def put(self, run: str, state: State) -> None:
         """Take in a state; others may leave."""
-        self.drop(run)
+        if self._states.get(run) is not state:  # two may have waited for the same reading
+            self.drop(run)
         state.environments, state.sessions = self._live.environments, self._live.sessions
         self._states[run] = state
         while len(self._states) > self._most or (len(self._states) > 1 and self._is_big()):
