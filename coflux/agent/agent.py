@@ -35,6 +35,8 @@ _CROWD = 3
 
 #: Longest pause before repositories whose import killed its process are imported again, in s.
 _LOAD_AGAIN_MAX_S = 60
+#: What was killed is dead within so many seconds, unless the kernel holds it.
+_KILLED_S = 5.0
 
 
 class Agent:
@@ -117,13 +119,18 @@ class Agent:
         self._is_draining = True
         self._say("draining: no new work, waiting for what runs")
         self._session.report(_encode(wire.Draining()))
+        if not await self._is_idle_within(self._config.drain_timeout_s):
+            self._say("the drain timeout has passed; what still runs is killed")
+        await self.end("drained")
+
+    async def _is_idle_within(self, seconds: float) -> bool:
         if self._pool.is_busy:
             self._idle.clear()
             try:
-                await asyncio.wait_for(self._idle.wait(), self._config.drain_timeout_s)
+                await asyncio.wait_for(self._idle.wait(), seconds)
             except asyncio.TimeoutError:
-                self._say("the drain timeout has passed; what still runs is killed")
-        await self.end("drained")
+                return False
+        return True
 
     async def end(self, reason: str) -> None:
         """End now: what still runs is killed, and recorded as abandoned."""
@@ -270,10 +277,11 @@ class Agent:
         """Tell the user."""
         self._say(text)
 
-    def on_lost(self, reason: str) -> None:
-        """The session is over for ever; what it ran has been abandoned."""
+    async def on_lost(self, reason: str) -> None:
+        """The session is over for ever; what it ran has been abandoned, and is nobody else's."""
         self._say(f"the session is lost ({reason}); beginning another")
         self._pool.kill_all()
+        await self._is_idle_within(_KILLED_S)
 
     @property
     def is_crowded(self) -> bool:

@@ -89,10 +89,10 @@ class Companion(Agent):
         super().on_welcome(kept)
         self._is_welcome.set()
 
-    def on_lost(self, reason: str) -> None:
+    async def on_lost(self, reason: str) -> None:
         """The session is over; another follows."""
         self._is_welcome.clear()
-        super().on_lost(reason)
+        await super().on_lost(reason)
 
     # --- offers ---------------------------------------------------------------------------------
 

@@ -100,7 +100,7 @@ class Handler(Protocol):
     def on_notice(self, text: str) -> None:
         """Tell the user."""
 
-    def on_lost(self, reason: str) -> None:
+    async def on_lost(self, reason: str) -> None:
         """The session is over for ever; what it ran has been abandoned."""
 
     @property
@@ -195,7 +195,7 @@ class Session:
                 self._settle()
                 return
             if reason is not None:
-                self._lose(reason)
+                await self._lose(reason)
                 continue
             await asyncio.sleep(next(pauses))
 
@@ -241,7 +241,7 @@ class Session:
             self._spool.reset()
             self._spool.add(list(self._outcomes.values()))
 
-    def _lose(self, reason: str) -> None:
+    async def _lose(self, reason: str) -> None:
         assert self._spool is not None
         self._spool.remove()
         self._spool = None
@@ -249,7 +249,7 @@ class Session:
         self._outcomes.clear()
         self._owed.clear()
         self._tell_awaited(None)
-        self._handler.on_lost(reason)
+        await self._handler.on_lost(reason)
 
     async def close(self, reason: str) -> None:
         """Say that the agent ends, deliver what can be delivered, and disconnect."""
