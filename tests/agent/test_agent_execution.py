@@ -271,7 +271,7 @@ def test_children_of_a_crashed_executor_are_killed_SE_7(
     path = started.folder / "pid"
     puppet.execute("R1:1:1", "crash_with_children", str(path))
     assert isinstance(puppet.outcome("R1:1:1"), Crashed)
-    assert not psutil.pid_exists(int(path.read_text()))
+    puppet.until(lambda: not psutil.pid_exists(int(path.read_text())))
 
 
 def test_questions_to_a_terminal_fail_clearly(puppet: Puppet, started: AgentProcess) -> None:

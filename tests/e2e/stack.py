@@ -337,16 +337,22 @@ class Stack:
         """An attempt as `runs inspect` shows it. `id` is complete, or of a step's last attempt."""
         number, _, attempt = id.partition(":")[2].partition(":")
         steps = self.client().inspect(id.partition(":")[0])["steps"]
-        step = next(s for s in steps if s["step"].rpartition(":")[2] == (number or "1"))
+        found = [s for s in steps if s["step"].rpartition(":")[2] == (number or "1")]
+        if not found:
+            raise LookupError(f"{id} is not there (yet)")
+        step = found[0]
         attempts = [e for e in step["executions"] if not attempt or e["execution"] == id]
-        found: dict[str, Any] = attempts[-1]
-        return found
+        newest: dict[str, Any] = attempts[-1]
+        return newest
 
     def until_status(self, id: str, *statuses: str, timeout_s: float = PATIENCE_S) -> Any:
         """Wait until an attempt has one of the statuses; gives the attempt."""
 
         def look() -> dict[str, Any] | None:
-            found = self.execution(id)
+            try:
+                found = self.execution(id)
+            except LookupError:
+                return None
             return found if found["status"] in statuses else None
 
         return until(look, f"{id} is {' or '.join(statuses)}", timeout_s)
