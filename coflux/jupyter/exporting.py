@@ -9,11 +9,12 @@ from __future__ import annotations
 import ast
 import builtins
 import inspect
+import itertools
 import symtable
 import sys
 import textwrap
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,8 @@ class _Parts:
 
     def __init__(self, names: Mapping[str, Any]) -> None:
         self._names = names
+        #: What has been run, as IPython has translated it; magics are calls there.
+        self._cells: Sequence[str] = names.get("_ih", ())
         self.imports: set[str] = set()
         self.constants: list[str] = []
         self.definitions: dict[str, str] = {}
@@ -77,8 +80,12 @@ class _Parts:
         """Take in a function, class or target of the notebook."""
         if name in self._seen:
             return
+        # Classes of cells have no file in which Python would look for them.
+        text = _declared(name, self._cells) if isinstance(value, type) else None
+        self._define_as(name, text or _source(name, value))
+
+    def _define_as(self, name: str, source: str) -> None:
         self._seen.add(name)
-        source = _source(name, value)
         for mentioned in _mentioned(source):
             self._need(mentioned, name)
         self.definitions[name] = source
@@ -94,6 +101,8 @@ class _Parts:
         elif (home := _home(name, value)) is not None:
             module, attribute = home
             self._import(name, f"from {module} import {attribute}", attribute == name)
+        elif _is_declaration(value) and (text := _declared(name, self._cells)) is not None:
+            self._define_as(name, text)
         elif _is_literal(value):
             self._seen.add(name)
             self.constants.append(f"{name} = {value!r}")
@@ -146,11 +155,47 @@ def _is_of_notebook(value: Any) -> bool:
 def _home(name: str, value: Any) -> tuple[str, str] | None:
     """From where something can be imported: its module and its name there."""
     module = getattr(value, "__module__", None)
-    for attribute in (getattr(value, "__name__", name), name):
-        found = getattr(sys.modules.get(str(module)), attribute, None)
-        if module not in (None, "__main__") and found is value:
-            return str(module), attribute
+    if module in (None, "__main__"):
+        return None
+    # The outermost package that has it: `pandas`, not `pandas.core.frame`.
+    packages = itertools.accumulate(str(module).split("."), lambda above, part: f"{above}.{part}")
+    attributes = (getattr(value, "__name__", name), name)
+    for package, attribute in itertools.product(packages, attributes):
+        if getattr(sys.modules.get(package), attribute, None) is value:
+            return package, attribute
     return None
+
+
+def _declared(name: str, cells: Sequence[str]) -> str | None:
+    """The newest statement in the cells that is `name = …` or `class name`."""
+    for cell in reversed(cells):
+        try:
+            body = ast.parse(cell).body
+        except SyntaxError:
+            continue
+        for node in reversed(body):
+            if name in _made(node):
+                return _text(cell, node)
+    return None
+
+
+def _made(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.Assign):
+        return [target.id for target in node.targets if isinstance(target, ast.Name)]
+    return []
+
+
+def _text(cell: str, node: ast.stmt) -> str:
+    """A statement's text, with its decorators."""
+    first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
+    return "\n".join(cell.splitlines()[first - 1 : node.end_lineno])
+
+
+def _is_declaration(value: Any) -> bool:
+    """Whether it is one of Coflux's own, such as a prompt or a schedule: made, never changed."""
+    return type(value).__module__.partition(".")[0] == "coflux"
 
 
 def _is_literal(value: Any) -> bool:
