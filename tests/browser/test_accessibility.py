@@ -30,6 +30,7 @@ PAGES = {
     "input": "inputs/{order}",
     "asking": "runs/{asking}?step=2",
     "schedules": "schedules",
+    "hooks": "hooks",
     "pools": "pools",
     "queue": "queue",
     "agents": "agents",

@@ -215,6 +215,41 @@ def test_a_reader_is_offered_nothing_that_would_be_refused(
     expect(page.get_by_role("button", name="New environment")).to_be_disabled()
 
 
+def test_a_hook_is_made_tried_switched_off_and_deleted(
+    open_page: OpenPage, stack: Stack, tmp_path: Path
+) -> None:
+    tell = tmp_path / "tell me.sh"
+    tell.write_text(f"#!/bin/sh\ncat >> '{tmp_path}/told'\n")
+    tell.chmod(0o700)
+    page = open_page("hooks", allow="400")
+    page.get_by_role("button", name="New hook").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name", exact=True).fill("has spaces")
+    dialog.get_by_label("command on the server").check()
+    dialog.get_by_role("textbox", name=re.compile("^Command")).fill(f'"{tell}" loudly')
+    dialog.get_by_role("button", name="Create").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("no name of a hook")
+    dialog.get_by_label("Name", exact=True).fill("callers")
+    dialog.get_by_role("button", name="Create").click()
+    row = page.get_by_role("row").filter(has_text="callers")
+    expect(row).to_contain_text("active")
+    row.get_by_role("button", name="More of callers").click()
+    page.get_by_role("menuitem", name="Tell it now").click()
+    until(lambda: (tmp_path / "told").exists(), "the hook was told")
+    row.get_by_role("button", name="More of callers").click()
+    page.get_by_role("menuitem", name="Disable").click()
+    expect(row).to_contain_text("paused")
+    page.get_by_role("button", name="Undo").last.click()
+    expect(row).to_contain_text("active")
+    row.get_by_role("button", name="Deliveries").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Nothing yet.")
+    page.get_by_role("dialog").get_by_role("button", name="Close").last.click()
+    row.get_by_role("button", name="More of callers").click()
+    page.get_by_role("menuitem", name="Delete…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete it").click()
+    expect(row).to_have_count(0)
+
+
 def test_a_repository_is_archived_and_that_is_undone(open_page: OpenPage, stack: Stack) -> None:
     stack.cli("env", "create", "shelf")
     (stack.work / "shelved.py").write_text(

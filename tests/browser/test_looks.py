@@ -27,6 +27,7 @@ PICTURES = {
     "assets": ("runs/{done}/assets", ".image-preview img"),
     "agents": ("agents", ".agent"),
     "environments": ("environments", "table.list"),
+    "hooks": ("hooks", "h1"),
     "inputs": ("inputs?state=all", "table.list"),
     "input": ("inputs/{order}", ".answer-form .field"),
     "asking": ("runs/{asking}?step=2", ".panel .banner"),

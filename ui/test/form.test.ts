@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { asCommand, asPython, entriesFrom, fieldsOf, readForm, readTags } from "../src/core/form";
+import { asCommand, asPython, entriesFrom, fieldsOf, readForm, readTags, splitWords } from "../src/core/form";
 import type { Definition, Parameter } from "../src/core/model";
 
 const define = (...parameters: Parameter[]): Definition => ({ name: "report", parameters });
@@ -54,4 +54,8 @@ test("tags are read as they are written for the command", () => {
   assert.deepEqual(readTags(" team:finance, region:north team:ops "), { team: ["finance", "ops"], region: ["north"] });
   assert.deepEqual(readTags(""), {});
   for (const wrong of ["team", "team:", ":x"]) assert.throws(() => readTags(wrong), /no tag/);
+});
+
+test("a command is split as a shell does", () => {
+  assert.deepEqual(splitWords(`./tell.sh  --to "a b" --x='1 2' ""`), ["./tell.sh", "--to", "a b", "--x=1 2", ""]);
 });

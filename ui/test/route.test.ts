@@ -3,7 +3,7 @@ import test from "node:test";
 import { formatAddress, parseAddress, type Place } from "../src/core/route";
 
 const PLACES: Place[] = [
-  { page: "home" }, { page: "workflows" }, { page: "queue" }, { page: "agents" }, { page: "environments" }, { page: "tokens" }, { page: "settings" }, { page: "projects" },
+  { page: "home" }, { page: "workflows" }, { page: "queue" }, { page: "hooks" }, { page: "agents" }, { page: "environments" }, { page: "tokens" }, { page: "settings" }, { page: "projects" },
   { page: "workflow", repository: "my.flows", target: "report" },
   { page: "workflow", repository: "my.flows", target: "report", submit: true, from: "Rbcdfgh" },
   { page: "runs" }, { page: "runs", status: "failed", target: "my.flows/report", q: "a b&c" },

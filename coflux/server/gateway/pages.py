@@ -25,7 +25,7 @@ STATIC = Path(__file__).resolve().parent.parent / "static"
 #: First segments of the paths that the page itself understands.
 PLACES = (
     "workflows", "runs", "queue", "agents", "pools", "assets", "inputs", "environments", "search",
-    "schedules", "settings", "tokens", "projects",
+    "schedules", "settings", "tokens", "projects", "hooks",
 )  # fmt: skip
 _MARK = "<!--coflux-config-->"
 _POLICY = (

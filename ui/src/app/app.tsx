@@ -15,6 +15,7 @@ import { AgentsPage } from "./pages/agents";
 import { AssetPage } from "./pages/asset";
 import { EnvironmentsPage } from "./pages/environments";
 import { HomePage } from "./pages/home";
+import { HooksPage } from "./pages/hooks";
 import { InputPage, InputsPage, useOpenInputs } from "./pages/inputs";
 import { PoolsPage } from "./pages/pools";
 import { ProjectsPage } from "./pages/projects";
@@ -40,6 +41,7 @@ export const PAGES: { place: Place; label: string; icon: IconName; key: string }
   { place: { page: "queue" }, label: "Queue", icon: "queue", key: "q" },
   { place: { page: "agents" }, label: "Agents", icon: "agents", key: "a" },
   { place: { page: "pools" }, label: "Pools", icon: "pools", key: "p" },
+  { place: { page: "hooks" }, label: "Hooks", icon: "hooks", key: "n" },
   { place: { page: "environments" }, label: "Environments", icon: "environments", key: "e" },
   { place: { page: "tokens" }, label: "Tokens", icon: "tokens", key: "t" },
   { place: { page: "settings" }, label: "Settings", icon: "settings", key: "s" },
@@ -117,6 +119,7 @@ function Page({ place }: { place: Place }) {
     case "environments": return <EnvironmentsPage />;
     case "schedules": return <SchedulesPage />;
     case "pools": return <PoolsPage />;
+    case "hooks": return <HooksPage />;
     case "tokens": return <TokensPage />;
     case "settings": return <SettingsPage />;
     case "projects": return <ProjectsPage />;

@@ -210,3 +210,8 @@ export function readTags(text: string): Record<string, string[]> {
   }
   return found;
 }
+
+/** A command as words, as a shell takes them: quotes keep what is between them together. */
+export function splitWords(text: string): string[] {
+  return [...text.matchAll(/(?:"[^"]*"|'[^']*'|[^\s"'])+/g)].map(([word]) => word.replace(/"([^"]*)"|'([^']*)'/g, (_, a: string | undefined, b: string | undefined) => a ?? b ?? ""));
+}

@@ -23,7 +23,7 @@ export interface RunPlace {
 }
 
 export type Place =
-  | { page: "home" | "workflows" | "queue" | "environments" | "tokens" | "settings" | "projects" | "agents" | "schedules" | "pools" }
+  | { page: "home" | "workflows" | "queue" | "environments" | "tokens" | "settings" | "projects" | "agents" | "schedules" | "pools" | "hooks" }
   | { page: "inputs"; state?: "all" }
   | { page: "input"; input: string }
   | { page: "workflow"; repository: string; target: string; submit?: boolean; from?: string }
@@ -39,7 +39,7 @@ export interface Address {
   project: string | null;
 }
 
-const SIMPLE = ["workflows", "queue", "environments", "tokens", "settings", "projects", "agents", "schedules", "pools"] as const;
+const SIMPLE = ["workflows", "queue", "environments", "tokens", "settings", "projects", "agents", "schedules", "pools", "hooks"] as const;
 
 /** `path` is relative to the base, without a leading slash; `search` the query string. */
 export function parseAddress(path: string, search: string): Address {
