@@ -120,6 +120,14 @@ class TestCatchingUp:
         assert due(world, id, at, missed=1) == []
         assert len(due(world, id, world.now + 1)) == 1
 
+    def test_resuming_what_was_not_paused_drops_nothing(self, world: World) -> None:
+        """SD-4: an instant that has come and was not told yet, as after a restart."""
+        id = made(world, catch_up="all")
+        at = world.now + 1_000
+        world.after(2_000)
+        world.put("default", "active")
+        assert len(due(world, id, at, missed=1)) == 1
+
 
 class TestOverlap:
     def test_skip_records_what_it_skips(self, world: World) -> None:

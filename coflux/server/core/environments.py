@@ -70,8 +70,9 @@ def state_requested(turn: Turn, event: EnvironmentStateRequested) -> None:
         return
     if event.state != environment.state:
         _set(turn, event.to.by, environment.id, environment.name, environment.base, event.state)
-    if event.state == "active":
-        _wake(turn, environment)
+        if event.state == "active":
+            # Not where it was active before: what has not been decided yet was not paused (SD-4).
+            _wake(turn, environment)
     turn.send(Confirm(event.to, describe(turn, environment.id)))
 
 
