@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import generated
 
 from coflux.cli.root import coflux
 
@@ -94,17 +95,5 @@ def _options(parameters: Iterator[click.Parameter] | list[click.Parameter]) -> s
     return "\n".join(["| option | |", "|---|---|", *rows, ""]) if rows else ""
 
 
-def main() -> int:
-    """Write or check the page."""
-    text = page()
-    if "--check" in sys.argv:
-        is_current = PAGE.exists() and PAGE.read_text("utf-8") == text
-        if not is_current:
-            sys.stderr.write(f"{PAGE} is out of date; run {Path(__file__).name}\n")
-        return 0 if is_current else 1
-    PAGE.write_text(text, "utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(generated.main(PAGE, page()))

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import generated
 import msgspec
 
 import coflux
@@ -135,17 +136,5 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
     return f"`{field.default!r}`"
 
 
-def main() -> int:
-    """Write or check the page."""
-    text = page()
-    if "--check" in sys.argv:
-        is_current = PAGE.exists() and PAGE.read_text("utf-8") == text
-        if not is_current:
-            sys.stderr.write(f"{PAGE} is out of date; run {Path(__file__).name}\n")
-        return 0 if is_current else 1
-    PAGE.write_text(text, "utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(generated.main(PAGE, page()))

@@ -10,6 +10,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import generated
+
 from coflux.server.routes import PREFIX, ROUTES, Route
 
 PAGE = Path(__file__).parents[1] / "reference" / "http.md"
@@ -49,14 +51,5 @@ def _fields(body: type) -> list[str]:
     return [f"- {names}: {summary}"]
 
 
-def main() -> int:
-    """Write or check; the exit code."""
-    text = page()
-    if "--check" in sys.argv:
-        return 0 if PAGE.exists() and PAGE.read_text("utf-8") == text else 1
-    PAGE.write_text(text, "utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(generated.main(PAGE, page()))

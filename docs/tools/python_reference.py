@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import generated
+
 import coflux
 
 PAGE = Path(__file__).parents[1] / "reference" / "python.md"
@@ -91,14 +93,5 @@ def _doc(value: object) -> str:
     return inspect.cleandoc(getattr(value, "__doc__", None) or "")
 
 
-def main() -> int:
-    """Write or check; the exit code."""
-    text = page()
-    if "--check" in sys.argv:
-        return 0 if PAGE.exists() and PAGE.read_text("utf-8") == text else 1
-    PAGE.write_text(text, "utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(generated.main(PAGE, page()))

@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import generated
+
 from coflux.server.core.statuses import TRANSITIONS, Status
 
 PAGE = Path(__file__).parent.parent / "architecture" / "states.md"
@@ -36,17 +38,5 @@ def page() -> str:
     return HEAD + "\n".join([*lines, f"    {Status.ENDED.value} --> [*]"]) + "\n```\n"
 
 
-def main() -> int:
-    """Write or check the page."""
-    text = page()
-    if "--check" in sys.argv:
-        is_current = PAGE.exists() and PAGE.read_text("utf-8") == text
-        if not is_current:
-            sys.stderr.write(f"{PAGE} is out of date; run {Path(__file__).name}\n")
-        return 0 if is_current else 1
-    PAGE.write_text(text, "utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(generated.main(PAGE, page()))
