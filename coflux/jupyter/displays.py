@@ -25,6 +25,8 @@ from coflux.jupyter.tracebacks import cell_name
 RUN_MIME = "application/vnd.coflux.run+json"
 #: Steps listed under a still picture.
 _LISTED = 50
+#: Characters of an execution's value.
+_SHOWN = 500
 #: Bytes of an asset's entries are shown for people.
 _UNITS = ("B", "kB", "MB", "GB")
 
@@ -35,16 +37,16 @@ def install(shell: Any, notebook: Notebook) -> None:
     """Let the shell show our handles this way."""
     formatters = shell.display_formatter
     formatters.ipython_display_formatter.for_type(Run, lambda run: show_run(run, notebook))
-    formatters.formatters["text/html"].for_type(Execution, execution_html)
+    formatters.ipython_display_formatter.for_type(Execution, show_execution)
     formatters.formatters["text/html"].for_type(Asset, asset_html)
 
 
 def uninstall(shell: Any) -> None:
     """Let it show them as it shows others."""
     formatters = shell.display_formatter
-    formatters.ipython_display_formatter.pop(Run, None)
-    for kind in (Execution, Asset):
-        formatters.formatters["text/html"].pop(kind, None)
+    for kind in (Run, Execution):
+        formatters.ipython_display_formatter.pop(kind, None)
+    formatters.formatters["text/html"].pop(Asset, None)
 
 
 def show_run(run: Run, notebook: Notebook) -> None:
@@ -254,20 +256,38 @@ def _remote_traceback(error: dict[str, Any]) -> str:
 # --- other handles ----------------------------------------------------------------------------
 
 
-def execution_html(execution: Execution) -> str:
-    """An execution: its id, status, and a value or error if they are there."""
+def show_execution(execution: Execution) -> None:
+    """Display an execution; when it has ended the output says how."""
     try:
-        outcome = execution.client.outcome(execution.id, environment=execution.environment)
+        bundle, is_over = execution_bundle(execution)
     except CofluxError as error:
-        return f"<code>{execution.id}</code> {html.escape(str(error))}"
+        publish({"text/plain": f"<execution {execution.id}: {error}>"})
+        return
+    if is_over:
+        publish(bundle)
+        return
+    from coflux.jupyter.following import follower
+
+    id = uuid.uuid4().hex
+    publish(bundle, id=id)
+    follower().follow_execution(execution, id)
+
+
+def execution_bundle(execution: Execution) -> tuple[Bundle, bool]:
+    """An execution's id, status, and its value if it has one; and whether it has ended."""
+    outcome = execution.client.outcome(execution.id, environment=execution.environment)
     word = outcome.kind or outcome.status
     colour = picture.COLOURS[picture.state_of(word)]
-    shown = outcome.body.get("preview", outcome.body.get("value"))
-    value = "" if outcome.kind != "value" else f" <code>{html.escape(str(shown))[:500]}</code>"
-    return (
-        f"execution <code>{execution.id}</code> <span style='color:{colour}'>"
-        f"{picture.sign_of(word)} {html.escape(word)}</span>{value}"
-    )
+    shown = str(outcome.body.get("preview", outcome.body.get("value")))[:_SHOWN]
+    has_value = outcome.kind == "value"
+    plain = f"execution {execution.id} {picture.sign_of(word)} {word}"
+    value = f" <code>{html.escape(shown)}</code>" if has_value else ""
+    bundle = {
+        "text/plain": f"{plain} {shown}" if has_value else plain,
+        "text/html": f"execution <code>{execution.id}</code> <span style='color:{colour}'>"
+        f"{picture.sign_of(word)} {html.escape(word)}</span>{value}",
+    }
+    return bundle, outcome.kind is not None
 
 
 def asset_html(asset: Asset) -> str:

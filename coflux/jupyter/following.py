@@ -1,4 +1,4 @@
-"""The kernel's one thread that follows the runs on display, until their pictures can stand still.
+"""The kernel's one thread that follows what is on display, until it can stand still.
 
 It never prints and never displays anew, because its output would land under some other cell: it
 sets what a widget shows, and replaces outputs that are there (by their display ids). Belongs here:
@@ -11,10 +11,12 @@ import contextlib
 import functools
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from coflux.client import Run
+from coflux.client.execution import Execution
 from coflux.errors import CofluxError
 from coflux.jupyter.outputs import publish
 
@@ -26,16 +28,41 @@ _SHARE = 0.1
 
 @dataclass
 class _Followed:
-    """A run on display."""
+    """Something on display that belongs to a run."""
 
-    run: Run
-    display: str
-    #: None where runs are shown without a widget.
-    widget: Any
+    run: str
+    #: Shows it as it is now; whether it is over.
+    look: Callable[[], bool]
     since: float
     due: float
-    shown: Any = None
     is_hurried: bool = False
+
+
+class _RunOnDisplay:
+    """A run's output; `widget` is None where runs are shown without."""
+
+    def __init__(self, run: Run, display: str, widget: Any) -> None:
+        self._run, self._display, self._widget = run, display, widget
+        self._shown: Any = None
+
+    def look(self) -> bool:
+        """Show it as it is now, when it is over as a still picture; whether it is over."""
+        from coflux.jupyter import displays
+
+        view = self._run.view()
+        is_over = displays.is_over(view)
+        if view == self._shown and not is_over:
+            return False
+        self._shown = view
+        if self._widget is not None and not is_over:
+            self._widget.show(view)
+            return False
+        still = displays.static(view, self._run.client.host)
+        bundle = {**still, **displays.live(self._run)}
+        publish(bundle, id=self._display, replace=True)
+        if is_over and self._widget is not None:
+            self._widget.close()
+        return is_over
 
 
 class Follower:
@@ -48,9 +75,24 @@ class Follower:
 
     def follow(self, run: Run, display: str, widget: Any) -> None:
         """Keep a run's output current until the run is over, then make it a still picture."""
+        self._follow(run.id, _RunOnDisplay(run, display, widget).look)
+
+    def follow_execution(self, execution: Execution, display: str) -> None:
+        """Replace an execution's output when the execution has ended."""
+        from coflux.jupyter import displays
+
+        def look() -> bool:
+            bundle, is_over = displays.execution_bundle(execution)
+            if is_over:
+                publish(bundle, id=display, replace=True)
+            return is_over
+
+        self._follow(execution.id.partition(":")[0], look)
+
+    def _follow(self, run: str, look: Callable[[], bool]) -> None:
         now = time.monotonic()
         with self._changed:
-            self._followed.append(_Followed(run, display, widget, now, now + _LOOK_S))
+            self._followed.append(_Followed(run, look, now, now + _LOOK_S))
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._work, name="coflux-follower", daemon=True
@@ -62,7 +104,7 @@ class Follower:
         """The run's outcome is known: look at it now."""
         with self._changed:
             for followed in self._followed:
-                if followed.run.id == run:
+                if followed.run == run:
                     followed.due, followed.is_hurried = 0.0, True
             self._changed.notify_all()
 
@@ -82,7 +124,7 @@ class Follower:
             # The server may be away for a while; the run goes on and so does this.
             is_over = False
             with contextlib.suppress(CofluxError, OSError):
-                is_over = self._look(followed)
+                is_over = followed.look()
             with self._changed:
                 if is_over:
                     self._followed.remove(followed)
@@ -102,26 +144,6 @@ class Follower:
                 if first is not None and left is not None and left <= 0:
                     return first
                 self._changed.wait(left)
-
-    def _look(self, followed: _Followed) -> bool:
-        from coflux.jupyter import displays
-
-        view = followed.run.view()
-        is_over = displays.is_over(view)
-        if view == followed.shown and not is_over:
-            return False
-        followed.shown = view
-        if followed.widget is not None and not is_over:
-            followed.widget.show(view)
-            return False
-        still = displays.static(view, followed.run.client.host)
-        self._replace(followed, {**still, **displays.live(followed.run)})
-        if is_over and followed.widget is not None:
-            followed.widget.close()
-        return is_over
-
-    def _replace(self, followed: _Followed, bundle: dict[str, Any]) -> None:
-        publish(bundle, id=followed.display, replace=True)
 
 
 @functools.cache

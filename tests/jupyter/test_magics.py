@@ -161,6 +161,21 @@ def test_outputs_of_runs_end_as_still_pictures(kernel: Kernel) -> None:
     assert "succeeded" in still["text/html"]
 
 
+def test_a_rerun_says_how_it_ended_once_it_has(kernel: Kernel) -> None:
+    kernel.late.updates.clear()
+    kernel.run("@cf.workflow\ndef late(seconds):\n    time.sleep(seconds)\n    return 'rested'")
+    kernel.run("r = %coflux run late 1\nr.result()")
+    ran = kernel.run("%coflux rerun {r.id}:1")
+    assert ran.text.startswith("execution R")
+    assert not ran.text.endswith("'rested'")
+    ended = kernel.until_update("'rested'")
+    assert ended["text/plain"].endswith("✓ value 'rested'")
+    assert "rested" in ended["text/html"]
+    # What has ended is said at once, and the execution itself is the cell's value.
+    assert kernel.run("e = _\ne").text.endswith("✓ value 'rested'")
+    assert kernel.run("e.result()").text == "'rested'"
+
+
 def test_lists_and_details_have_tables(kernel: Kernel) -> None:
     kernel.run(FLOW)
     id = run_id(kernel.run("r = %coflux run flow 1\nr.result()\nr"))
