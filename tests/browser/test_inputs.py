@@ -35,6 +35,7 @@ def test_an_open_question_is_counted_listed_and_answered(
     run, id = release
     expect(page.locator(".rail-count")).not_to_have_text("0")
     expect(page.get_by_role("heading", name="Waiting for you")).to_be_visible()
+    expect(page).to_have_title(re.compile(r"^\(\d+\) Home"))
     page.get_by_role("link", name=re.compile("^Inputs")).click()
     row = page.get_by_role("row").filter(has_text="Ship A-17?").first
     expect(row).to_contain_text("waiting for you")

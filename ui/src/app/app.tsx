@@ -1,4 +1,5 @@
 // The shell: navigation, environment, search, connection, and the page that the address names.
+import { signal } from "@preact/signals";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { may as mayWith, type Right } from "../core/environments";
 import { plural } from "../core/format";
@@ -59,8 +60,9 @@ export function App({ config, router }: { config: Config; router: Router }) {
   const [isHelping, setHelping] = useState(false);
   useKeys(router, { onSearch: () => setSearching(true), onHelp: () => setHelping(true) });
   useEffect(() => {
-    document.title = `${titleOf(place)} · Coflux`;
-  }, [place]);
+    // Seen in a tab that is not looked at.
+    document.title = `${openCount.value ? `(${openCount.value}) ` : ""}${titleOf(place)} · Coflux`;
+  }, [place, openCount.value]);
   const small = isRailSmall.value;
   const active = place.page === "workflow" ? "workflows" : place.page === "run" ? "runs" : place.page === "input" ? "inputs" : place.page;
   return (
@@ -98,9 +100,15 @@ export function App({ config, router }: { config: Config; router: Router }) {
   );
 }
 
+const openCount = signal(0);
+
 /** How many questions are open. */
 function OpenCount() {
   const open = useOpenInputs();
+  const found = open.state === "ready" ? open.data.length : 0;
+  useEffect(() => {
+    openCount.value = found;
+  }, [found]);
   if (open.state !== "ready" || !open.data.length) return null;
   return <b class="rail-count num" title={`${plural(open.data.length, "question")} open`}>{open.data.length > 99 ? "99+" : open.data.length}</b>;
 }
