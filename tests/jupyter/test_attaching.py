@@ -52,6 +52,8 @@ def coflux_server(jupyter: Jupyter, data_dir: Path, *more: str) -> Iterator[str]
 def attached() -> Iterator[tuple[Jupyter, str]]:
     """A Jupyter server whose data directory has a server already, and that one's address."""
     with Jupyter() as jupyter, coflux_server(jupyter, jupyter.root / ".coflux") as url:
+        # Every handler has to say whom it lets in.
+        jupyter.environment["JUPYTER_SERVER_ALLOW_UNAUTHENTICATED_ACCESS"] = "false"
         jupyter.start("server", ready=READY)
         yield jupyter, url
 
@@ -87,6 +89,40 @@ def test_jupyters_rules_hold_for_what_is_passed_on(attached: tuple[Jupyter, str]
     assert ask(jupyter, API, Authorization=f"token {TOKEN}", Host="elsewhere.example")[0] == 403
     assert ask(jupyter, "coflux/")[0] == 302
     assert ask(jupyter, "coflux/api/v1/health")[0] == 200
+
+
+def test_no_handler_lets_strangers_in(attached: tuple[Jupyter, str]) -> None:
+    said = attached[0].said().splitlines()
+    assert "coflux" not in "".join(line for line in said if "registered for" in line)
+
+
+READ_ONLY = """
+from jupyter_server.auth import Authorizer
+
+class ReadOnly(Authorizer):
+    def is_authorized(self, handler, user, action, resource):
+        return action == "read"
+
+c.ServerApp.authorizer_class = ReadOnly
+"""
+
+
+@pytest.mark.parametrize("is_attached", [False, True])
+def test_jupyters_authoriser_decides_who_may_run_and_change(is_attached: bool) -> None:
+    """AU: also where the token for the other server could do more."""
+    with contextlib.ExitStack() as stack:
+        jupyter = stack.enter_context(Jupyter(settings=READ_ONLY))
+        if is_attached:
+            stack.enter_context(coflux_server(jupyter, jupyter.root / ".coflux"))
+        jupyter.start("server", ready=READY if is_attached else "Coflux is at")
+        signed_in = {"Authorization": f"token {TOKEN}"}
+        path = f"{API}/default/environments"
+        assert ask(jupyter, path, **signed_in)[0] == 200
+        made = json.dumps({"name": "more", "base": None}).encode()
+        assert ask(jupyter, path, "POST", made, **signed_in)[0] == 403
+        run = json.dumps({"target": "a/b", "environment": "default"}).encode()
+        assert ask(jupyter, f"{API}/default/runs", "POST", run, **signed_in)[0] == 403
+        assert ask(jupyter, "coflux/", **signed_in)[0] == 200
 
 
 def test_tokens_of_the_other_server_are_judged_by_it(attached: tuple[Jupyter, str]) -> None:
