@@ -14,6 +14,7 @@ from coflux.server.access import Principal, Scope
 from coflux.server.core import changes as c
 from coflux.server.project.calls import Call, Project
 from coflux.server.project.feeds import WAITING, open_feed
+from coflux.server.project.graph_feed import INPUTS
 from coflux.server.project.orchestrator import Orchestrator
 
 RUN = "Rbcdfgh"
@@ -83,6 +84,22 @@ def test_the_topic_of_inputs_has_what_is_open_and_loses_what_has_ended_IN_1(call
         list(whole.build())
         shown = {each["input"]: each["state"] for each in whole.document["inputs"]}
         assert shown == {f"{RUN}/i1": "dismissed", f"{RUN}/i2": "open"}
+
+
+def test_a_run_that_asks_very_much_is_sent_with_what_is_open_and_newest(call: Call) -> None:
+    numbers = range(1, INPUTS + 101)
+    call.state.load(
+        c.InputCreated(
+            RUN, f"{RUN}/i{n}", f"{RUN}:1:1", "Ebcdfgh", "shop/order", Question("?", f"{n}?"), b"",
+            10 + n,
+        )
+        for n in numbers
+    )  # fmt: skip
+    call.state.load(c.InputEnded(RUN, f"{RUN}/i{n}", "dismissed", 900) for n in numbers if n > 10)
+    feed = open_feed(call, "graph", {"run": RUN})
+    list(feed.build())
+    shown = [int(row["input"].partition("/i")[2]) for row in feed.document["inputs"]]
+    assert shown == [*range(1, 11), *range(111, INPUTS + 101)]
 
 
 def test_a_topic_that_there_is_not_names_those_that_there_are(call: Call) -> None:

@@ -24,6 +24,8 @@ from coflux.server.views import graph, runs
 
 #: Steps that are looked at between two chances for other work.
 PORTION = 500
+#: Inputs that are sent with a run.
+INPUTS = 200
 Document = dict[str, Any]
 Operation = list[Any]
 
@@ -207,7 +209,7 @@ class GraphFeed:
                 operations.append(["set", [name], value])
 
     def _header(self, state: State, run: Run) -> Document:
-        asked = rows_of_run(self.call, state, run)
+        asked = rows_of_run(self.call, state, run, INPUTS)
         return {**runs.show_header(state, run), "inputs": asked}
 
     def _compact(self, state: State, step: Step, executions: list[Execution]) -> graph.Compact:

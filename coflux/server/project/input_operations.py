@@ -86,18 +86,27 @@ def open_rows(call: Call, environments: tuple[str, ...], run: str | None = None)
     return [inputs.show_row(machine, call.state, asked) for asked in reversed(found)]
 
 
-def rows_of_run(call: Call, state: State, run: Run) -> list[Any]:
-    """What a run has asked, in order, as far as the caller may see it (RR-6)."""
+def rows_of_run(call: Call, state: State, run: Run, most: int | None = None) -> list[Any]:
+    """What a run has asked, in order, as far as the caller may see it (RR-6).
+
+    Of more than `most`, those that are open come before others, and newer ones before older.
+    """
     if not run.inputs:
         return []
     machine = call.orchestrator.machine
     seen = runs.visible_from(state, run, call.viewpoint())
-    return [
-        inputs.show_row(machine, state, asked)
+    found = [
+        asked
         for asked in run.inputs.values()
         if asked.environment in seen
         and call.principal.may("read", state.environments[asked.environment].name)
     ]
+    if most is not None and len(found) > most:
+        newest_first = list(reversed(found))
+        ranked = sorted(newest_first, key=lambda asked: not asked.is_open)
+        kept = {asked.id for asked in ranked[:most]}
+        found = [asked for asked in found if asked.id in kept]
+    return [inputs.show_row(machine, state, asked) for asked in found]
 
 
 def _find(call: Call, right: Right) -> tuple[State, Input]:

@@ -14,7 +14,7 @@ from coflux.server.core import changes as c
 from coflux.server.core.entities import Run
 from coflux.server.core.state import State
 from coflux.server.project.calls import Call, parse_id
-from coflux.server.project.graph_feed import STIRRING, part_of
+from coflux.server.project.graph_feed import INPUTS, STIRRING, part_of
 from coflux.server.project.input_operations import rows_of_run
 from coflux.server.project.rounds import Rounds
 from coflux.server.views import runs
@@ -90,7 +90,10 @@ class RunFeed:
         return {int(id.split(":")[1]) for id in makers}
 
     def _header(self, state: State, run: Run) -> Document:
-        return {**runs.show_header(state, run), "inputs": rows_of_run(self.call, state, run)}
+        return {
+            **runs.show_header(state, run),
+            "inputs": rows_of_run(self.call, state, run, INPUTS),
+        }
 
     def _show(self, state: State, run: Run, number: int) -> Document | None:
         seen = runs.visible_from(state, run, self.call.viewpoint())
