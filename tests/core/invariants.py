@@ -274,6 +274,8 @@ def check_queue(machine: Machine, now: int) -> None:
                 assert not places, f"{id} is {execution.status.value} and at {places}"
     for earlier in agenda.behind:
         assert state.executions[earlier].process is Process.STOPPING, f"behind {earlier}"
+    for id in in_turn & set(state.executions):
+        assert state.earlier_in_turn(state.executions[id].run), f"{id} comes after nothing"
     for id in agenda.gated:
         assert gates.unresolved(state, state.executions[id]), f"{id} could go on"
 

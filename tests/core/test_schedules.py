@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from coflux.model import Definition, Overrides, Schedule
+from coflux.model import Deferred, Definition, Overrides, Schedule
 from coflux.server.core import changes as c
 from coflux.server.core import effects as fx
 from coflux.server.core import events as e
@@ -166,6 +166,28 @@ class TestOverlap:
         assert world.status(runs[2]) == "queued"
         world.cancel(runs[0])
         assert world.reason(runs[2]).code == "agent"
+
+    def test_one_that_was_deferred_to_a_later_one_does_not_hold_that_back(
+        self, world: World
+    ) -> None:
+        """SD-5, DF-3: else each would wait for the other."""
+        id = made(world, overlap="queue")
+        runs = [
+            due(world, id, world.now + n, submission=call("wf", 1, defer=True))[0] for n in (1, 2)
+        ]
+        assert isinstance(world.of(runs[0]).result, Deferred)
+        assert world.reason(runs[1]).code == "agent"
+        world.restart()
+        world.agent()
+        assert world.status(runs[1]) == "assigned"
+
+    def test_what_waits_in_the_queue_of_a_deleted_schedule_goes_on(self, world: World) -> None:
+        """SD-5, SC-6."""
+        world.agent()
+        id = made(world, overlap="queue")
+        runs = [due(world, id, world.now + n)[0] for n in (1, 2)]
+        change(world, id, is_deleted=True)
+        assert [world.status(run) for run in runs] == ["assigned", "assigned"]
 
     def test_allow_lets_them_run_beside_each_other(self, world: World) -> None:
         """SD-5."""

@@ -212,6 +212,11 @@ class Agenda:
         self.reusable.pop(execution.id, None)
         self.unstarted.remove(execution.id)
 
+    def let_in(self, state: State, schedule: str | None) -> None:
+        """Look again at who waits for earlier runs of a schedule (SD-5)."""
+        for id in self.in_turn.pop(schedule or "", {}):
+            self.schedule(state.executions[id])
+
     def take(self, execution: Execution, now: int) -> None:
         """An execution from the front of its lane was assigned."""
         key = self.ready.pop(execution.id)

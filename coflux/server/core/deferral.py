@@ -83,6 +83,7 @@ def _compare(turn: Turn, equals: list[Execution]) -> None:
             turn.state, execution.id, (survivor.id,)
         ):
             results.end(turn, execution, Deferred(survivor.id))
+            turn.agenda.let_in(turn.state, execution.run.schedule)
 
 
 def _survivor(turn: Turn, follower: Execution) -> Execution | None:

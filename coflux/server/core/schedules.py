@@ -181,6 +181,8 @@ def _set(
     turn.record(
         ScheduleSet(schedule.id, schedule.environment, spec, paused, declaration, by, turn.now)
     )
+    if spec is None:  # runs that it has started go on, and nothing is left to order them
+        turn.agenda.let_in(turn.state, schedule.id)
 
 
 def _spec(repository: str, definition: Definition, declared: Declared) -> ScheduleSpec:

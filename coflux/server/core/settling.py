@@ -60,9 +60,8 @@ def finish(turn: Turn, run: Run) -> None:
     if run.held is not None:  # there is nothing left to hold
         caps.release(turn, run)
     turn.agenda.held_requests.pop(run.id, None)
-    for id in turn.agenda.in_turn.pop(run.schedule or "", {}):
-        turn.agenda.schedule(turn.state.executions[id])
     turn.record(RunFinished(run.id, turn.state.run_status(run), turn.now))
+    turn.agenda.let_in(turn.state, run.schedule)
     inputs.run_finished(turn, run)
 
 

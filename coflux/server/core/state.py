@@ -343,10 +343,24 @@ class State:
         return next((s for s in found if (s.environment, s.spec.name) == (environment, name)), None)
 
     def earlier_in_turn(self, run: Run) -> str | None:
-        """The oldest unfinished run of its schedule that a run comes after (SD-5)."""
+        """The oldest unfinished run of its schedule that a run comes after (SD-5).
+
+        One that was deferred to this run is finished when this one is, and does not hold it back.
+        """
         schedule = self.schedules.get(run.schedule or "") if run.is_in_turn else None
-        first = next(iter(schedule.runs), None) if schedule is not None else None
-        return first if first != run.id else None
+        for id in schedule.runs if schedule is not None else ():
+            if id == run.id:
+                return None
+            if not self._leads_to(self.runs[id], run):
+                return id
+        return None
+
+    def _leads_to(self, earlier: Run, run: Run) -> bool:
+        if earlier.unfinished:
+            return False
+        latest = earlier.steps[1].latest(earlier.environment) or earlier.steps[1].executions[-1]
+        end = self.end_of(latest.id)[1]
+        return end is not None and end.run is run
 
     def _forgotten(self, x: c.CacheForgotten) -> None:
         for execution in x.executions:
