@@ -91,6 +91,10 @@ class Attached:
                 if project["state"] == "running"
                 for agent in _working(transport, project["name"])
             ]
+        except (KeyError, TypeError) as error:
+            raise Unavailable(
+                f"The server at {place.url} answers in a form that is not known here: {error!r}."
+            ) from error
         finally:
             transport.close()
 
