@@ -172,6 +172,22 @@ class TestWhatIsCovered:
         world.cancel(parent)
         assert world.status(shared) == "assigned"
 
+    def test_it_is_covered_when_the_step_is_cancelled_in_all_environments(
+        self, world: World
+    ) -> None:
+        """CN-1, CN-3: no unfinished chain has it as a child any more."""
+        world.agent()
+        parent = world.submit("wf", memo=True)
+        world.start(parent)
+        shared = world.calls(parent, "t", 1)
+        world.environment("dev", "default")
+        world.agent(environment="dev")
+        there = world.rerun(parent, "dev")
+        world.start(there)
+        assert world.calls(there, "t", 1) == shared
+        world.cancel("R1:1")
+        assert [world.status(id) for id in (parent, there, shared)] == ["cancelled"] * 3
+
     def test_the_source_of_a_cached_execution_is_not(self, world: World) -> None:
         """CN-3."""
         world.agent()

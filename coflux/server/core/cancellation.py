@@ -74,7 +74,7 @@ def cancel_descendants(
     """What a parent takes with it (TO-3, RR-2)."""
     step, environment = execution.step, execution.environment
     places = {(step.id, environment): step}
-    below = _below(turn, step, environment, places, spare_memos)
+    below = _below(turn, step, environment, places, {}, spare_memos)
     covered = _cover(turn, below, places, spare_memos)
     cancel(turn, [e for e in covered if e.step is not step], by, cause)
 
@@ -105,11 +105,19 @@ def is_loser(state: State, execution: Execution, handle: str) -> bool:
 def _cover(
     turn: Turn, todo: list[tuple[Step, str]], places: dict[Place, Step], spare_memos: bool
 ) -> list[Execution]:
-    for step, environment in todo:  # grows while it is gone through
-        if (step.id, environment) in places:
-            continue
-        places[step.id, environment] = step
-        todo += _below(turn, step, environment, places, spare_memos)
+    spared: dict[Place, Step] = {}
+    while todo:
+        for step, environment in todo:  # grows while it is gone through
+            if (step.id, environment) in places:
+                continue
+            places[step.id, environment] = step
+            todo += _below(turn, step, environment, places, spared, spare_memos)
+        # All chains that share it may be covered by now, also those of other environments (CN-3).
+        todo = [
+            (step, place[1])
+            for place, step in spared.items()
+            if place not in places and not _is_shared(turn, step, places)
+        ]
     return [
         execution
         for (_, environment), step in places.items()
@@ -153,8 +161,9 @@ def _first_outside(
 
 
 def _below(
-    turn: Turn, step: Step, environment: str, places: dict[Place, Step], spare_memos: bool
-) -> list[tuple[Step, str]]:
+    turn: Turn, step: Step, environment: str, places: dict[Place, Step],
+    spared: dict[Place, Step], spare_memos: bool,
+) -> list[tuple[Step, str]]:  # fmt: skip
     found: dict[Place, Step] = {}
     for execution in step.executions:
         if execution.environment != environment:
@@ -163,9 +172,10 @@ def _below(
             child = turn.state.executions.get(child_id)
             if child is None or child.environment != environment:
                 continue
-            if _is_shared(turn, child.step, places):
-                continue
             if spare_memos and child.step.memo_key is not None:
+                continue
+            if _is_shared(turn, child.step, places):
+                spared[child.step.id, environment] = child.step
                 continue
             found[child.step.id, environment] = child.step
         spawned = _spawned(turn, execution)
