@@ -23,7 +23,7 @@ from coflux.server.core import caps, gates, keys, reasons, scheduling, slots
 from coflux.server.core.agenda import Waiter
 from coflux.server.core.entities import Execution, Run, Session, attempts
 from coflux.server.core.machine import Machine
-from coflux.server.core.state import State
+from coflux.server.core.state import CANDIDATES, State
 from coflux.server.core.statuses import Process, Status
 
 #: Results that lead on to another attempt of the same step.
@@ -186,6 +186,12 @@ def check_cache(state: State) -> None:
             and execution.id not in state.forgotten
             and (execution.result is None or isinstance(execution.result, Returned))
         )
+        if may_serve and execution.id not in state.entries and note is not None:
+            newer = state.cache.get((execution.environment, note.key or b""), {}).values()
+            # Only the newest values of a key are kept.
+            is_old = sum(entry.order > execution.order for entry in newer) >= CANDIDATES
+            assert is_old, f"no cache entry of {execution.id}"
+            continue
         assert may_serve == (execution.id in state.entries), f"cache entry of {execution.id}"
         if may_serve and note is not None:
             entry = state.entries[execution.id]
@@ -434,6 +440,7 @@ def dump(state: State) -> dict[str, Any]:
         "cache": {i: _fields(e) for i, e in state.entries.items()},
         "namespaces": {n: list(entries) for n, entries in state.namespaces.items()},
         "forgotten": state.forgotten,
+        "pinned": state.pinned,
         "assets": {i: _fields(a) for i, a in state.assets.items()},
         "inputs": {i: _fields(a, "run") for i, a in state.inputs.items()},
         "open inputs": list(state.open_inputs),

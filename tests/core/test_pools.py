@@ -187,6 +187,17 @@ def test_failed_launches_back_off_and_show_why_PO_2(pooled: Pooled) -> None:
     assert pauses == [10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000]
 
 
+def test_a_back_off_passes_while_the_host_sleeps_PO_2_EN_7(pooled: Pooled) -> None:
+    world = pooled.world
+    pooled.create()
+    world.submit("wf")
+    (launch,) = world.state.launches
+    pooled.gone(launch, "no such image")
+    world.sleep(60_000)
+    world.after(0)
+    assert len(world.state.launches) == 1
+
+
 def test_an_agent_that_runs_nothing_is_fruitless_and_the_next_waits_PO_2(pooled: Pooled) -> None:
     world = pooled.world
     id = pooled.create()

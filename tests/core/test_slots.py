@@ -185,6 +185,33 @@ def test_a_rate_counts_assignments_of_its_period(world: World) -> None:
     assert assigned(world, *runs) == [True, True, True, True, False]
 
 
+def test_a_period_passes_while_the_host_sleeps(world: World) -> None:
+    """SC-8, EN-7: assignments have wall-clock times."""
+    world.slot("api", rate=1, period_ms=60_000)
+    world.agent()
+    runs = [world.submit("wf", slots={"api": 1}) for _ in range(2)]
+    assert assigned(world, *runs) == [True, False]
+    world.sleep(50_000)
+    world.after(10_000)
+    assert assigned(world, runs[1]) == [True]
+
+
+def test_what_a_holder_waits_for_is_not_assigned_in_a_paused_environment(world: World) -> None:
+    """ST-2, SC-7: the holder is in another one."""
+    world.slot("gpu", 1, environment=None)
+    world.environment("dev", "default")
+    world.agent()
+    world.agent(environment="dev")
+    holder = world.submit("wf", slots={"gpu": 1}, environment="dev")
+    world.start(holder)
+    awaited = world.submit("wf", 1, slots={"gpu": 1})
+    world.put("default", "paused")
+    world.waits(holder, awaited)
+    assert assigned(world, awaited) == [False]
+    world.put("default", "active")
+    assert assigned(world, awaited) == [True]
+
+
 def test_a_rate_and_holders_outlive_a_restart(world: World) -> None:
     """SC-7, SC-8, SE-10."""
     world.slot("api", rate=1, period_ms=10_000)

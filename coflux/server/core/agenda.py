@@ -38,6 +38,8 @@ class LaneKey(NamedTuple):
 
 
 Head = tuple[int, int, str]
+#: Kinds of deadlines that are instants, as due times are: they go by the wall clock (EN-7).
+BY_THE_WALL = ("slot", "pool")
 #: Sleeps of the host that are remembered.
 SLEEPS = 1_000
 
@@ -132,7 +134,10 @@ class Agenda:
     def postpone(self, ms: int, now: int) -> None:
         """The host was asleep; deadlines that were set before do not count it."""
         self.sleeps = [*self.sleeps[-SLEEPS:], (now, ms)]
-        self.deadlines = [(at + ms, kind, id, key) for at, kind, id, key in self.deadlines]
+        self.deadlines = [
+            (at if kind in BY_THE_WALL else at + ms, kind, id, key)
+            for at, kind, id, key in self.deadlines
+        ]
         heapq.heapify(self.deadlines)
         self.ready_since = {id: at + ms for id, at in self.ready_since.items()}
 

@@ -317,6 +317,8 @@ def _assign_lent(turn: Turn, environment: str) -> None:
             key = turn.agenda.ready.get(id)
             if key is None or name not in dict(key.slots):
                 continue
+            if not turn.state.is_active(key.environment):  # another than that of who waits
+                continue
             execution = turn.state.executions[id]
             session = _least_loaded(turn.state, _eligible(turn, key))
             if session is not None and not slots.lacking(turn.state, execution, turn.now):
