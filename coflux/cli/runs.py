@@ -29,15 +29,27 @@ def runs() -> None:
 @click.option("--limit", type=click.IntRange(1, 1000), default=30, show_default=True, metavar="N",
               help="Show at most N.")  # fmt: skip
 @click.option("--before", metavar="RUN", help="Only runs older than RUN.")
+@click.option("--pinned", is_flag=True, help="Only runs that are pinned.")
 @common
-def list_(call: Invocation, target: str | None, limit: int, before: str | None) -> None:
+def list_(
+    call: Invocation, target: str | None, limit: int, before: str | None, pinned: bool
+) -> None:
     """List the environment's runs, newest first."""
-    found = call.client.runs(target=target, limit=limit, before=before)
+    found = call.client.runs(target=target, limit=limit, before=before, pinned=pinned)
     if call.as_json:
         emit(found)
         return
-    rows = ((r["run"], r["target"], status(r["status"]), moment(r["created_at"])) for r in found)
-    table(("run", "target", "status", "created"), rows, "There is no run in this environment.")
+    rows = (
+        (r["run"], r["target"], status(r["status"]), moment(r["created_at"]), _pin(r))
+        for r in found
+    )
+    which = "pinned run" if pinned else "run"
+    columns = ("run", "target", "status", "created", "pinned")
+    table(columns, rows, f"There is no {which} in this environment.")
+
+
+def _pin(run: dict[str, Any]) -> str:
+    return f"by {run['pinned']['by']}" if run.get("pinned") else ""
 
 
 @runs.command()
@@ -137,6 +149,34 @@ def cancel(call: Invocation, id: str) -> None:
         click.echo(f"cancelled {', '.join(ended)}")
     else:
         click.echo("there was nothing left to cancel")
+
+
+@runs.command()
+@click.argument("id", metavar="RUN")
+@common
+def pin(call: Invocation, id: str) -> None:
+    """Keep a run for ever.
+
+    Nothing removes a pinned run.
+    """
+    mark = call.client.pin(id)
+    if call.as_json:
+        emit({"run": id, "pinned": mark})
+    else:
+        by = f" by {mark['by']}" if mark else ""
+        click.echo(f"{id} is pinned{by}")
+
+
+@runs.command()
+@click.argument("id", metavar="RUN")
+@common
+def unpin(call: Invocation, id: str) -> None:
+    """Let a run be like any other again."""
+    call.client.unpin(id)
+    if call.as_json:
+        emit({"run": id, "pinned": None})
+    else:
+        click.echo(f"{id} is not pinned")
 
 
 @runs.command("set-result")

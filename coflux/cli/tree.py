@@ -55,6 +55,8 @@ def draw(view: RunView, now_ms: int | None = None) -> Tree:
     head.append(f" {view.target}")
     if view.environment:
         head.append(f"  {view.environment}", "dim")
+    if view.pinned:
+        head.append(f"  pinned by {clean(str(view.pinned.get('by', '')))}", "cyan")
     if view.mixed_code:
         head.append(f"  several versions of {', '.join(view.mixed_code)}", "yellow")
     tree = Tree(head, guide_style="dim")

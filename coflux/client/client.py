@@ -120,10 +120,18 @@ class Client:
         return Run(self, id)
 
     def runs(
-        self, *, target: str | None = None, limit: int = 100, before: str | None = None
+        self,
+        *,
+        target: str | None = None,
+        limit: int = 100,
+        before: str | None = None,
+        pinned: bool = False,
     ) -> list[dict[str, Any]]:
-        """The environment's runs, newest first, at most `limit` and older than `before`."""
-        query = {"target": target, "limit": limit, "before": before}
+        """The environment's runs, newest first, at most `limit` and older than `before`.
+
+        With `pinned` only those that are pinned.
+        """
+        query = {"target": target, "limit": limit, "before": before, "pinned": pinned or None}
         return self._list("/runs", environment=self.environment, **query)
 
     def view(self, run: str) -> RunView:
@@ -163,6 +171,15 @@ class Client:
         """Cancel a run, step or execution; gives the ids of the executions that it ended."""
         answer = self._post(f"/cancel/{segment(id)}", {"environment": environment})
         return list(answer["cancelled"])
+
+    def pin(self, run: str) -> dict[str, Any] | None:
+        """Keep a run for ever; gives who pinned it (`by`) and when (`at`, in ms)."""
+        answer: dict[str, Any] = self._post(f"/runs/{segment(run)}/pin", {}, repeatable=True)
+        return answer.get("pinned")
+
+    def unpin(self, run: str) -> None:
+        """Let a run be like any other again; nothing happens where it is not pinned."""
+        self._post(f"/runs/{segment(run)}/unpin", {}, repeatable=True)
 
     def set_result(
         self, id: str, body: Mapping[str, Any], environment: str | None = None

@@ -87,6 +87,8 @@ class RunView(_View, frozen=True):
     groups: Any = None
     #: Targets of which more than one version of the code ran.
     mixed_code: tuple[str, ...] = ()
+    #: Who wants it kept for ever, and since when: {"by", "at"}.
+    pinned: dict[str, Any] | None = None
 
     @property
     def is_finished(self) -> bool:

@@ -101,6 +101,20 @@ class Submitted(Answer):
     status: str
 
 
+class Pin(Answer):
+    """Who wants a run kept for ever, and since when in ms."""
+
+    by: str
+    at: int
+
+
+class PinState(Answer):
+    """A run and whether it is pinned; null = it is not."""
+
+    run: str
+    pinned: Pin | None
+
+
 class RunSummary(Answer):
     """One line of the list of runs."""
 
@@ -109,6 +123,7 @@ class RunSummary(Answer):
     environment: str
     status: str
     created_at: int
+    pinned: Pin | None = None
 
 
 class ExecutionDetail(Answer):
@@ -193,6 +208,7 @@ class RunDetail(Answer):
     groups: Any = None
     #: Targets of which more than one version of the code ran.
     mixed_code: list[str] = []
+    pinned: Pin | None = None
     #: What it has asked people.
     inputs: list[InputRow] = []
     #: Send it as `since` to hear only what changes; `is_whole` says whether all steps are here.

@@ -201,12 +201,43 @@ def test_tokens_are_shown_once_and_revoked(open_page: OpenPage, stack: Stack) ->
     expect(row).to_have_count(0)
 
 
+def test_a_run_is_pinned_with_a_way_back_and_found_among_the_pinned_DM_2(
+    open_page: OpenPage, stack: Stack
+) -> None:
+    run, other = (stack.submit("flow/report", city) for city in ("Moss", "Voss"))
+    stack.value(run)
+    stack.value(other)
+    page = open_page(f"runs/{run}")
+    page.get_by_role("button", name="Pin", exact=True).click()
+    expect(page.get_by_role("button", name="Unpin", exact=True)).to_be_visible()
+    expect(page.locator(".run-facts")).to_contain_text("pinned")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("button", name="Pin", exact=True)).to_be_visible()
+    assert stack.client().inspect(run)["pinned"] is None
+    page.get_by_role("button", name="Pin", exact=True).click()
+    expect(page.get_by_role("button", name="Unpin", exact=True)).to_be_visible()
+    page.goto(f"{stack.url}/runs")
+    row = page.locator("tr", has_text=run)
+    expect(row.get_by_role("img", name="Pinned by")).to_be_visible()
+    expect(page.locator("tr", has_text=other)).to_have_count(1)
+    page.get_by_role("button", name="pinned", exact=True).click()
+    expect(page).to_have_url(re.compile("status=pinned"))
+    expect(page.locator("tr", has_text=other)).to_have_count(0)
+    expect(row).to_have_count(1)
+    stack.client().unpin(run)  # by somebody else
+    expect(row).to_have_count(0)
+    expect(page.get_by_text("No run is pinned")).to_be_visible()
+
+
 def test_a_reader_is_offered_nothing_that_would_be_refused(
     open_page: OpenPage, stack: Stack, done: str
 ) -> None:
     made = stack.cli("tokens", "create", "--name", "viewer", "--right", "read", "--json").json
     page = open_page(f"runs/{done}?step=2", token=made["token"])
     expect(page.get_by_role("button", name="Run again")).to_be_disabled()
+    pin = page.get_by_role("button", name="Pin", exact=True)
+    expect(pin).to_be_disabled()
+    expect(pin).to_have_attribute("title", "This needs the run right")
     page.get_by_role("complementary").get_by_role("button", name="Actions").click()
     expect(page.get_by_role("menuitem", name="Run again…")).to_be_disabled()
     page.goto(f"{stack.url}/tokens")

@@ -222,6 +222,24 @@ def test_cancel_covers_all_environments_unless_one_is_given(
     assert [asked.body["environment"] for asked in puppet.asked] == [None, "dev"]
 
 
+def test_a_run_is_pinned_and_unpinned_and_marked_in_lists(puppet: Puppet, coflux: Coflux) -> None:
+    """DM-2"""
+    mark = {"by": "ann", "at": 5}
+    puppet.on("POST", "/runs/R1/pin", {"run": "R1", "pinned": mark})
+    puppet.on("POST", "/runs/R1/unpin", {"run": "R1", "pinned": None})
+    assert coflux("runs", "pin", "R1").out == "R1 is pinned by ann\n"
+    assert coflux("runs", "pin", "R1", "--json").json == {"run": "R1", "pinned": mark}
+    assert coflux("runs", "unpin", "R1").out == "R1 is not pinned\n"
+    assert coflux("runs", "unpin", "R1", "--json").json == {"run": "R1", "pinned": None}
+    found = [{"run": "R1", "target": "repo/report", "environment": "default",
+              "status": "failed", "created_at": 0, "pinned": mark}]  # fmt: skip
+    puppet.on("GET", "/runs", found)
+    assert "by ann" in coflux("runs", "list", "--pinned").out
+    assert puppet.asked[-1].query["pinned"] == "true"
+    puppet.on("GET", "/runs/R1", {**run_view("succeeded", attempt(1, "value")), "pinned": mark})
+    assert "pinned by ann" in coflux("runs", "inspect", "R1").out
+
+
 def test_a_result_is_set_by_hand(puppet: Puppet, coflux: Coflux) -> None:
     """RR-5"""
     puppet.on("POST", "/set-result/R1:2", {**SUBMITTED, "execution": "R1:2:2"})

@@ -49,6 +49,8 @@ TARGETS = ("wf", "wf2", "sensor", "t", "u", "v", "w")
 
 
 def _run_of(change: Any) -> str:
+    if isinstance(change, c.RunPinned):
+        return ""  # read at every start
     run = getattr(change, "run", None)
     id = getattr(change, "execution", None) or getattr(change, "parent", None) or ""
     return str(run if run is not None else id.partition(":")[0])
@@ -297,6 +299,10 @@ class World:
         self.handle(e.ResultSet(self.caller(), id, result, reason, **fields))
         submitted = self.sent(fx.Submitted)
         return submitted[0].executions[0] if submitted else ""
+
+    def pin(self, run: str, is_pinned: bool = True, by: str = "ann") -> None:
+        """A client pins a run, or unpins it."""
+        self.handle(e.PinRequested(e.Caller(self.caller().token, by), run, is_pinned))
 
     def environment(self, name: str, base: str | None = None) -> str:
         """A new environment; its id (or "" when refused)."""

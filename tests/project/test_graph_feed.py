@@ -325,6 +325,23 @@ def test_a_damaged_file_is_as_good_as_none(project: Project) -> None:
     assert not GraphFeed(call_of(project), {"run": RUN}).take_kept()
 
 
+def test_a_pin_is_shown_of_a_run_that_is_kept_without_reading_it_DM_2(project: Project) -> None:
+    finish(project)
+    assert list(GraphFeed(call_of(project), {"run": RUN}, whole=50).build()) == []
+    state = project.orchestrator.machine.state
+    pinned = c.RunPinned(RUN, True, "ann", 100)
+    state.load([pinned])
+    again = GraphFeed(call_of(project), {"run": RUN}, whole=50)
+    assert again.take_kept()
+    assert again.document["pinned"] == {"by": "ann", "at": 100}
+    unpinned = c.RunPinned(RUN, False, "ann", 101)
+    state.load([unpinned])
+    part = again.touched(unpinned)
+    assert part is not None
+    assert again.patch({part}) == [["set", ["pinned"], None]]
+    assert again.touched(c.RunPinned("Rqqqqqq", True, "ann", 102)) is None
+
+
 def test_a_small_run_is_not_kept(project: Project) -> None:
     finish(project)
     opened(project)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from coflux.model import run_of
-from coflux.server.core.changes import Change, RunCreated
+from coflux.server.core.changes import Change, RunCreated, RunPinned
 from coflux.server.core.state import State
 from coflux.server.store.store import Store as DatabaseStore
 
@@ -92,6 +92,8 @@ class DatabaseDisk:
 
 
 def _run(change: Change) -> str:
+    if isinstance(change, RunPinned):
+        return ""  # read at every start
     run = getattr(change, "run", None)
     if run is not None:
         return str(run)

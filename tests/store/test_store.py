@@ -66,6 +66,7 @@ SAMPLES: list[c.Change] = [
     c.ScheduleAdvanced("D1", 5, "R1", "", 6),
     c.SlotSet(None, "gpu", SlotLimit(2, 10, 60_000), "me", 2),
     c.CacheForgotten(("R1:1:1",), "me", 3),
+    c.RunPinned("R1", True, "me", 3),
     c.PoolSet(
         "P1",
         "E1",
@@ -238,6 +239,25 @@ def test_runs_are_listed_newest_first_and_paged(store: Store) -> None:
     assert [row["run"] for row in first] == ["R5", "R4"]
     assert [r["run"] for r in store.reader.runs(None, None, 9, "R4")] == ["R3", "R2", "R1"]
     assert [r["run"] for r in store.reader.runs("E1", ("shop", "order"), 9, None)] == ["R1"]
+
+
+def test_pinned_runs_are_listed_and_known_after_a_start_without_being_read(store: Store) -> None:
+    """DM-2."""
+    facts = a_run()
+    for n in range(2, 6):
+        facts.append(c.RunCreated(f"R{n}", "E1", "shop", "pay", "me", n))
+    for n in range(1, 6):
+        facts.append(c.RunFinished(f"R{n}", "succeeded", 9))
+    pins = [c.RunPinned(f"R{n}", True, "ann", 10 + n) for n in (2, 4, 5)]
+    store.write([*facts, *pins, c.RunPinned("R4", False, "bob", 20)])
+    state = State()
+    store.load(state)
+    assert state.pinned == {"R2": ("ann", 12), "R5": ("ann", 15)}
+    assert not {"R2", "R5"} & state.runs.keys()
+    assert [r["run"] for r in store.reader.runs(None, None, 9, None, state.pinned)] == ["R5", "R2"]
+    assert [r["run"] for r in store.reader.runs(None, None, 9, "R5", state.pinned)] == ["R2"]
+    assert store.reader.runs(None, None, 9, None, ()) == []
+    assert [store.reader.environment_of(run) for run in ("R5", "R6")] == ["E1", None]
 
 
 def test_an_asset_is_found_by_id_and_by_content(store: Store) -> None:

@@ -96,6 +96,18 @@ class ScheduleAdvanced(Change, tag="scheduled"):
     at: int
 
 
+class RunPinned(Change, tag="pinned"):
+    """A run is kept for ever from now on, or (`is_pinned` False) like any other (DM-2).
+
+    It is no part of the run's own facts: pins are in memory whole, those of runs that are not too.
+    """
+
+    run: str
+    is_pinned: bool
+    by: str
+    at: int
+
+
 class CacheForgotten(Change, tag="forgotten"):
     """These executions no longer serve lookups (CA-13)."""
 
@@ -469,7 +481,7 @@ class RunFinished(Change, tag="finished"):
 
 AnyChange = Union[
     EnvironmentSet, ManifestSet, SettingSet, SlotSet, ScheduleSet, ScheduleAdvanced,
-    CacheForgotten,
+    RunPinned, CacheForgotten,
     SessionOpened, IncarnationSet, SessionEnded,
     PoolSet, LaunchWanted, LaunchRetired, LaunchEnded,
     Connected, Announced, TargetPickled, Drained, Acknowledged,

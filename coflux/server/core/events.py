@@ -124,6 +124,14 @@ class ResultSet(Record):
     allowed: tuple[str, ...] | None = None
 
 
+class PinRequested(Record):
+    """A run that there is shall be kept for ever, or like any other."""
+
+    to: Caller
+    run: str
+    is_pinned: bool
+
+
 class EnvironmentRequested(Record):
     """A new environment is wanted."""
 
@@ -455,7 +463,8 @@ Event = Union[
     TimePassed, HostSlept, SettingsRequested, SlotRequested, ScheduleRequested,
     ScheduleChangeRequested, ScheduleDue,
     RunRequested, OutcomeAwaited, OutcomeUnawaited, CancelRequested, RerunRequested,
-    ResultSet, EnvironmentRequested, EnvironmentChangeRequested, EnvironmentStateRequested,
+    ResultSet, PinRequested,
+    EnvironmentRequested, EnvironmentChangeRequested, EnvironmentStateRequested,
     ManifestsRegistered, CacheForgetRequested, SessionRequested, SessionConnected,
     SessionDisconnected, SessionClosed, SessionDrained, TargetsAnnounced, AssignmentAcknowledged,
     ExecutionStarted, OutcomeReported, ProcessDied, CodeReported, StepsRequested, WaitRequested,

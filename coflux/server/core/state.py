@@ -75,6 +75,8 @@ class State:
         self.namespaces: dict[str, dict[str, CacheEntry]] = {}
         #: Executions that no longer serve lookups (CA-13).
         self.forgotten: dict[str, None] = {}
+        #: Runs that are kept for ever, whether in memory or not: by whom, since when (DM-2).
+        self.pinned: dict[str, tuple[str, int]] = {}
         self.pools: dict[str, Pool] = {}
         #: Pools that are not deleted, or still have agents, by environment.
         self.pools_in: dict[str, dict[str, Pool]] = {}
@@ -307,6 +309,11 @@ class State:
         settings.pop(x.name, None)
         if x.value is not None:
             settings[x.name] = x.value
+
+    def _pinned(self, x: c.RunPinned) -> None:
+        self.pinned.pop(x.run, None)
+        if x.is_pinned:
+            self.pinned[x.run] = (x.by, x.at)
 
     def _slot(self, x: c.SlotSet) -> None:
         self.slots.pop((x.environment, x.name), None)
@@ -843,6 +850,7 @@ _APPLY: dict[type[c.Change], Callable[[State, Any], None]] = {
     c.SlotSet: State._slot,
     c.ScheduleSet: State._schedule,
     c.ScheduleAdvanced: State._scheduled,
+    c.RunPinned: State._pinned,
     c.CacheForgotten: State._forgotten,
     c.SessionOpened: State._session,
     c.PoolSet: State._pool,

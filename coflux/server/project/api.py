@@ -120,7 +120,8 @@ class ApiHandler(JsonHandler):
         body = decode_body(self.request.body, route.request) if route.request else None
         is_local = self.request.headers.get(LOCAL_HEADER) == "1"
         call = Call(self.project, principal, body, query, dict(self.path_kwargs), is_local)
-        await _fetch_runs(call)
+        if route.name not in operations.WITHOUT_RUN:
+            await _fetch_runs(call)
         answer = await operations.OPERATIONS[route.name](call)
         self.answer(answer, call.status or route.status)
 

@@ -37,6 +37,7 @@ class Feed:
         call.query = {
             "environment": arguments.get("environment"),
             "target": arguments.get("target"),
+            "pinned": arguments.get("pinned") in (True, "true"),
             "limit": 100,
         }
         self.document: Document = {}
@@ -114,7 +115,8 @@ def _runs(call: Call) -> Document:
     environment = call.environment(name, "read").id if name is not None else None
     repository, _, target = (call.query.get("target") or "").rpartition("/")
     wanted = (repository, target) if target else None
-    rows = call.orchestrator.store.reader.runs(environment, wanted, 100, None)
+    only = call.state.pinned if call.query["pinned"] else None
+    rows = call.orchestrator.store.reader.runs(environment, wanted, 100, None, only)
     names = {e.id: e.name for e in call.visible("read")}
     return {
         row["run"]: lists.show_summary(call.state, row, names)
@@ -172,7 +174,14 @@ _TOUCHING: dict[str, tuple[type[c.Change], ...]] = {
         c.ExecutionCreated,
         c.EnvironmentSet,
     ),
-    "runs": (c.RunCreated, c.RunFinished, c.Started, c.ResultRecorded, c.ExecutionCreated),
+    "runs": (
+        c.RunCreated,
+        c.RunFinished,
+        c.RunPinned,
+        c.Started,
+        c.ResultRecorded,
+        c.ExecutionCreated,
+    ),
 }
 
 AnyFeed = Feed | GraphFeed | StepFeed | RunFeed | QueueFeed

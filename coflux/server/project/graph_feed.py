@@ -78,7 +78,8 @@ class GraphFeed:
             raise no_such(self.run)
         if kept.has_others and viewpoint not in (None, kept.environment):
             return False
-        self.document = {**kept.document, "environment": environment.name}
+        pin = runs.show_pin(self.call.state, self.run)
+        self.document = {**kept.document, "environment": environment.name, "pinned": pin}
         self._is_kept = True
         return True
 
@@ -131,6 +132,8 @@ class GraphFeed:
 
     def touched(self, change: c.Change) -> str | None:
         """The step it touches, `links` where an outcome elsewhere may be one of ours."""
+        if isinstance(change, c.RunPinned):
+            return "pin" if change.run == self.run else None
         part = part_of(self.run, change)
         if part is None and self._open and isinstance(change, c.ResultRecorded | c.RunFinished):
             return "links"
@@ -138,6 +141,10 @@ class GraphFeed:
 
     def patch(self, parts: set[str]) -> list[Operation] | None:
         """The operations that bring a copy up to date; None when it must be built anew."""
+        if parts == {"pin"}:  # which needs nothing of the run
+            pin = runs.show_pin(self.call.state, self.run)
+            self.document["pinned"] = pin
+            return [["set", ["pinned"], pin]]
         state, run = self.call.find_run(self.run)
         if self._is_kept or (not self._folding.is_big and len(run.steps) > self._whole):
             return None

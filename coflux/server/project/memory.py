@@ -106,7 +106,7 @@ class Finished:
 class Archive:
     """States that were read from the store for looking at a run, the one looked at last at the end.
 
-    They share what is live of environments and sessions.
+    They share what is live of environments, sessions and pins.
     """
 
     def __init__(
@@ -131,7 +131,9 @@ class Archive:
         """Take in a state; others may leave."""
         if self._states.get(run) is not state:  # two may have waited for the same reading
             self.drop(run)
-        state.environments, state.sessions = self._live.environments, self._live.sessions
+        live = self._live
+        state.environments, state.sessions = live.environments, live.sessions
+        state.pinned = live.pinned
         self._states[run] = state
         while len(self._states) > self._most or (len(self._states) > 1 and self._is_big()):
             self._leaving.add(self._states.popitem(last=False)[1].runs.values())

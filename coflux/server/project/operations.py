@@ -26,6 +26,7 @@ from coflux.server.project import (
     hook_operations,
     input_operations,
     measurements,
+    pin_operations,
     pool_operations,
     schedules,
     submissions,
@@ -70,6 +71,7 @@ async def list_runs(call: Call) -> Any:
     found = call.orchestrator.store.reader.runs(
         call.environment(environment, "read").id if environment is not None else None,
         (repository, name) if target else None, call.query["limit"], call.query.get("before"),
+        call.state.pinned if call.query["pinned"] else None,
     )  # fmt: skip
     readable = {environment.id: environment.name for environment in call.visible("read")}
     return [
@@ -478,6 +480,8 @@ def _may_read_asset(call: Call, execution: str) -> bool:
     return True
 
 
+#: These name a run and need nothing of it.
+WITHOUT_RUN = frozenset(operation.__name__ for operation in pin_operations.ALL)
 OPERATIONS: dict[str, Operation] = {
     operation.__name__: operation
     for operation in (
@@ -487,7 +491,7 @@ OPERATIONS: dict[str, Operation] = {
         resume_environment, archive_environment, list_manifests, register_manifests,
         archive_manifest, list_agents, list_queue, list_assets, get_asset, explain_cache,
         forget_cache, open_session, *pool_operations.ALL,
-        *hook_operations.ALL, *input_operations.ALL,
+        *hook_operations.ALL, *input_operations.ALL, *pin_operations.ALL,
         tuning.list_settings, tuning.change_settings,
         tuning.list_slots, tuning.set_slot, tuning.remove_slot,
         schedules.list_schedules, schedules.create_schedule, schedules.get_schedule,

@@ -5,7 +5,8 @@ Belongs here: queries. Does not belong here: writing, and what the facts mean.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from peewee import SqliteDatabase
@@ -94,12 +95,20 @@ class Reader:
         sql = "SELECT DISTINCT asset, execution FROM asset_producer WHERE run = ? ORDER BY rowid"
         return [(row[0], row[1]) for row in self._database.execute_sql(sql, (run,))]
 
+    def environment_of(self, run: str) -> str | None:
+        """The environment of a run, by id; nothing else of the run is read."""
+        row = self._one("SELECT environment FROM run WHERE id = ?", run)
+        return str(row[0]) if row else None
+
     def runs(
         self, environment: str | None, target: tuple[str, str] | None, limit: int,
-        before: str | None,
+        before: str | None, only: Collection[str] | None = None,
     ) -> list[dict[str, Any]]:  # fmt: skip
-        """Runs, newest first. `status` is None for those that are live."""
+        """Runs, newest first, of `only` these ids. `status` is None for those that are live."""
         where, values = ["1 = 1"], []
+        if only is not None:
+            where.append("id IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps(list(only)))
         if environment is not None:
             where.append("environment = ?")
             values.append(environment)

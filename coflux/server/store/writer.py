@@ -149,6 +149,8 @@ def _run(change: c.Change) -> str | None:
     if isinstance(change, c.ScheduleAdvanced):
         # History of a schedule is found by its id, and not read at a start.
         return change.schedule
+    if isinstance(change, c.RunPinned):
+        return None  # is read at every start
     run = getattr(change, "run", None)
     if run is not None:
         return str(run)

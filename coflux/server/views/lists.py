@@ -16,6 +16,7 @@ from coflux.server.core.reasons import reason
 from coflux.server.core.state import State
 from coflux.server.core.statuses import Status
 from coflux.server.views.results import show_value
+from coflux.server.views.runs import show_pin
 
 _LABEL = re.compile(r"\{(\w+)\}")
 
@@ -109,6 +110,7 @@ def show_summary(state: State, row: dict[str, Any], names: dict[str, str]) -> di
         "finished_at": row["finished_at"],
         "created_by": row["by"],
         "parent": row["parent"],
+        "pinned": show_pin(state, row["run"]),
     }
 
 

@@ -39,7 +39,14 @@ def show_header(state: State, run: Run) -> dict[str, Any]:
         "schedule": run.schedule,
         "scheduled_at": run.scheduled_at,
         "held": {"setting": run.held[0], "value": run.held[1]} if run.held else None,
+        "pinned": show_pin(state, run.id),
     }
+
+
+def show_pin(state: State, run: str) -> dict[str, Any] | None:
+    """Who wants a run kept for ever, and since when (DM-2)."""
+    pin = state.pinned.get(run)
+    return {"by": pin[0], "at": pin[1]} if pin is not None else None
 
 
 def show_step(

@@ -2,7 +2,7 @@
 import { shortTarget } from "../core/format";
 import type { RunSummary } from "../core/model";
 import { isLive } from "../core/states";
-import { Status } from "../view/icon";
+import { Icon, Status } from "../view/icon";
 import { Link } from "../view/link";
 import { Span, Time } from "../view/parts";
 import { useSurroundings } from "../view/context";
@@ -18,7 +18,7 @@ export function RunTable({ runs, withTarget = true }: { runs: RunSummary[]; with
       <tbody>
         {runs.map((run) => (
           <tr key={run.run}>
-            <td><Status status={run.status} /></td>
+            <td><Status status={run.status} />{run.pinned && <span class="pin-mark" role="img" aria-label={`Pinned by ${run.pinned.by}`} title={`Pinned by ${run.pinned.by}`}><Icon name="pin" size={12} /></span>}</td>
             {withTarget && <td><Link class="cover" to={{ page: "run", run: run.run, view: "graph" }} title={run.target}>{shortTarget(run.target)}</Link> <span class="dim wide">{run.target.slice(0, run.target.lastIndexOf("/"))}</span></td>}
             <td class={withTarget ? "mid" : ""}><Link class={withTarget ? "" : "cover"} to={{ page: "run", run: run.run, view: "graph" }}><code>{run.run}</code></Link></td>
             {environment === null && <td class="wide">{run.environment}</td>}

@@ -70,6 +70,13 @@ export interface RunHeader {
   inputs?: InputRow[];
   /** A cap that the run has reached, and its value. */
   held?: { setting: string; value: number } | null;
+  pinned?: Pin | null;
+}
+
+/** Who wants a run kept for ever, and since when. */
+export interface Pin {
+  by: string;
+  at: number;
 }
 
 export interface RunDocument extends RunHeader {
@@ -167,6 +174,7 @@ export interface RunSummary {
   finished_at: number | null;
   created_by: string;
   parent: string | null;
+  pinned?: Pin | null;
 }
 
 export interface Environment {

@@ -157,11 +157,13 @@ function RunHeader({ model, place, extra }: RunViewProps & { model: Model }) {
         {environment && environment !== header.environment && <span class="chip" title="Attempts of this environment and its bases are shown">seen from {environment}</span>}
         <span class="wide">started <Time at={header.created_at} />{header.created_by && ` by ${header.created_by}`}</span>
         {header.schedule && <span>by <Link to={{ page: "schedules" }}>schedule</Link>{header.scheduled_at && <> for <Time at={header.scheduled_at} as="moment" /></>}</span>}
+        {header.pinned && <span class="chip" title={`Kept for ever; pinned by ${header.pinned.by}`}><Icon name="pin" size={12} />pinned</span>}
         {header.parent && <span>from <Link to={{ page: "run", run: header.parent.split(":")[0]!, view: "graph", step: Number(header.parent.split(":")[1]) }}>{header.parent}</Link></span>}
       </div>
       <div class="run-actions">
         {live && <Button icon="stop" disabled={!mayRun} title={mayRun ? undefined : "This needs the run right"} onClick={() => setCancelling(true)}>Cancel</Button>}
         {!isEmbedded && isWorkflow && <Button icon="rerun" disabled={!mayRun} title={mayRun ? "A new run with these arguments" : "This needs the run right"} onClick={() => nav.go(again)}>Run again</Button>}
+        {!isEmbedded && <PinButton run={header.run} isPinned={Boolean(header.pinned)} mayRun={mayRun} />}
         <Menu
           label="More"
           items={[
@@ -175,6 +177,23 @@ function RunHeader({ model, place, extra }: RunViewProps & { model: Model }) {
       {isCancelling && <CancelDialog id={header.run} what={`the run of ${target}`} count={model.folds.length ? null : unfinished} onClose={() => setCancelling(false)} />}
     </header>
   );
+}
+
+/** Keeps a run for ever, or no more; either can be undone. */
+function PinButton({ run, isPinned, mayRun }: { run: string; isPinned: boolean; mayRun: boolean }) {
+  const transport = useTransport();
+  const { toast } = useSurroundings();
+  const set = async (wanted: boolean, isUndo = false): Promise<void> => {
+    try {
+      await transport.request("POST", `/runs/${run}/${wanted ? "pin" : "unpin"}`, {});
+      const said = wanted ? `${run} is kept for ever.` : `${run} is not pinned any more.`;
+      toast(said, isUndo ? undefined : { label: "Undo", run: () => void set(!wanted, true) });
+    } catch (error) {
+      toast(`Could not be ${wanted ? "pinned" : "unpinned"}: ${(error as Error).message}`);
+    }
+  };
+  const title = !mayRun ? "This needs the run right" : isPinned ? "Let it be like any other run again" : "Keep this run for ever";
+  return <Button icon="pin" disabled={!mayRun} title={title} onClick={() => void set(!isPinned)}>{isPinned ? "Unpin" : "Pin"}</Button>;
 }
 
 export function split(target: string): [string, string] {

@@ -16,14 +16,17 @@ const FILTERS: [string, string, (run: RunSummary) => boolean][] = [
   ["failed", "failed", (run) => isFailed(run.status)],
   ["succeeded", "succeeded", (run) => run.status === "succeeded"],
   ["cancelled", "cancelled", (run) => run.status === "cancelled"],
+  ["pinned", "pinned", (run) => Boolean(run.pinned)],
 ];
 
 export function RunsPage({ place }: { place: Place & { page: "runs" } }) {
   const { environment, nav } = useSurroundings();
   const transport = useTransport();
-  const args = { environment: environment ?? undefined, target: place.target };
+  // Pinned runs may be old: the server looks for them among all.
+  const pinned = place.status === "pinned" ? "true" : undefined;
+  const args = { environment: environment ?? undefined, target: place.target, pinned };
   const live = useTopic<Record<string, RunSummary>>("runs", args);
-  const older = useOlder(environment, place.target);
+  const older = useOlder(environment, place.target, pinned);
   if (live.state === "failed") return <Problem title="Runs could not be loaded" error={live} retry={() => transport.retry("runs", args)} />;
   if (live.state === "loading") return <Loading />;
   const newest = Object.values(live.data).sort((a, b) => b.created_at - a.created_at);
@@ -46,8 +49,8 @@ export function RunsPage({ place }: { place: Place & { page: "runs" } }) {
         <span class="dim num">{count(shown.length)}</span>
       </div>
       {shown.length > 0 ? <RunTable runs={shown} /> : (
-        <Empty title={all.length ? "No run fits" : "No runs yet"}>
-          {all.length ? <p>{count(all.length)} without the filter. <Button small onClick={() => nav.go({ page: "runs" }, { replace: true })}>Clear</Button></p> : <p>Start one from <a href={nav.href({ page: "workflows" })}>a workflow</a>, or with <code>coflux submit</code>.</p>}
+        <Empty title={pinned && !all.length ? "No run is pinned" : all.length ? "No run fits" : "No runs yet"}>
+          {pinned ? <p>Pin what must be kept, such as the run behind a report: <em>Pin</em> is at the top of a run.</p> : all.length ? <p>{count(all.length)} without the filter. <Button small onClick={() => nav.go({ page: "runs" }, { replace: true })}>Clear</Button></p> : <p>Start one from <a href={nav.href({ page: "workflows" })}>a workflow</a>, or with <code>coflux submit</code>.</p>}
         </Empty>
       )}
       {older.error && <Problem error={older.error} />}
@@ -56,13 +59,13 @@ export function RunsPage({ place }: { place: Place & { page: "runs" } }) {
   );
 }
 
-function useOlder(environment: string | null, target: string | undefined) {
+function useOlder(environment: string | null, target: string | undefined, pinned: string | undefined) {
   const transport = useTransport();
   const [held, setHeld] = useState<{ runs: RunSummary[]; hasMore: boolean; isBusy: boolean; error: RequestError | null }>({ runs: [], hasMore: true, isBusy: false, error: null });
-  useEffect(() => setHeld({ runs: [], hasMore: true, isBusy: false, error: null }), [environment, target]);
+  useEffect(() => setHeld({ runs: [], hasMore: true, isBusy: false, error: null }), [environment, target, pinned]);
   const load = (before: string): void => {
     setHeld((old) => ({ ...old, isBusy: true }));
-    transport.request<RunSummary[]>("GET", `/runs${query({ environment: environment ?? undefined, target, before, limit: 200 })}`).then(
+    transport.request<RunSummary[]>("GET", `/runs${query({ environment: environment ?? undefined, target, pinned, before, limit: 200 })}`).then(
       (page) => setHeld((old) => ({ runs: [...old.runs, ...page], hasMore: page.length === 200, isBusy: false, error: null })),
       (error: unknown) => setHeld((old) => ({ ...old, isBusy: false, error: asError(error) })),
     );
