@@ -181,6 +181,21 @@ class TestOverlap:
         world.agent()
         assert world.status(runs[1]) == "assigned"
 
+    def test_a_deferred_one_that_is_run_again_elsewhere_does_not_either(self, world: World) -> None:
+        """SD-5, RR-1."""
+        world.environment("dev", "default")
+        world.agent()
+        id = made(world, overlap="queue")
+        (first,) = due(world, id, world.now + 1)
+        second, third = [
+            due(world, id, world.now + n, submission=call("wf", 2, defer=True))[0] for n in (2, 3)
+        ]
+        assert isinstance(world.of(second).result, Deferred)
+        world.rerun(second, "dev")
+        world.start(first)
+        world.returns(first)
+        assert world.status(third) == "assigned"
+
     def test_what_waits_in_the_queue_of_a_deleted_schedule_goes_on(self, world: World) -> None:
         """SD-5, SC-6."""
         world.agent()

@@ -363,8 +363,6 @@ class State:
         return None
 
     def _leads_to(self, earlier: Run, run: Run) -> bool:
-        if earlier.unfinished:
-            return False
         latest = earlier.steps[1].latest(earlier.environment) or earlier.steps[1].executions[-1]
         end = self.end_of(latest.id)[1]
         return end is not None and end.run is run
