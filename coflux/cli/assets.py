@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from coflux.cli.options import Invocation, common
-from coflux.cli.output import emit, size, table
+from coflux.cli.output import emit, moment, size, table
 
 
 @click.group()
@@ -17,20 +17,30 @@ def assets() -> None:
 
 
 @assets.command("list")
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="[RUN]", required=False)
+@click.option("--name", metavar="TEXT", help="Only assets whose name or files' paths have TEXT.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=30, show_default=True, metavar="N",
+              help="Show at most N.")  # fmt: skip
+@click.option("--before", metavar="ASSET", help="Only assets older than ASSET.")
 @common
-def list_(call: Invocation, run: str) -> None:
-    """List the assets of a run."""
-    found = call.client.assets(run)
+def list_(
+    call: Invocation, run: str | None, name: str | None, limit: int, before: str | None
+) -> None:
+    """List the assets of a run, or else the environment's, newest first."""
+    if run is not None and (name is not None or before is not None):
+        raise click.UsageError("--name and --before are for lists without RUN.")
+    found = call.client.assets(run, name=name, limit=limit, before=before)
     if call.as_json:
         emit(found)
         return
-    rows = (
-        (a["id"], a.get("name"), len(a["entries"]), size(_total(a)), a.get("execution"))
-        for a in found
-    )
-    columns = ("asset", "name", "files", "size", "made by")
-    table(columns, rows, f"{run} has no assets.")
+    columns = ["asset", "name", "files", "size", "made by"]
+    if run is not None:
+        table(columns, map(_row, found), f"{run} has no assets.")
+        return
+    rows = ([*_row(a), a.get("target"), moment(a["created_at"])] for a in found)
+    empty = "There is no such asset in this environment." if name or before else (
+        "There is no asset in this environment.")  # fmt: skip
+    table([*columns, "run of", "created"], rows, empty)
 
 
 @assets.command()
@@ -65,5 +75,16 @@ def download(call: Invocation, id: str, to: Path, overwrite: bool) -> None:
         click.echo(path)
 
 
-def _total(asset: dict[str, Any]) -> int:
-    return sum(entry["size"] for entry in asset["entries"])
+def _row(asset: dict[str, Any]) -> list[Any]:
+    entries = asset["entries"]
+    files = asset.get("files", len(entries))
+    total = asset.get("size", sum(entry["size"] for entry in entries))
+    return [asset["id"], _title(asset), files, size(total), asset.get("execution")]
+
+
+def _title(asset: dict[str, Any]) -> str | None:
+    """Its name, or where it was."""
+    name = asset.get("name")
+    if name or not asset.get("path") or asset["path"] == ".":
+        return name
+    return str(asset["path"])

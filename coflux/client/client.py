@@ -321,9 +321,23 @@ class Client:
         """What is queued in the environment, each with its reason."""
         return self._list("/queue", environment=self.environment)
 
-    def assets(self, run: str) -> list[dict[str, Any]]:
-        """The assets of a run."""
-        return self._list("/assets", run=run)
+    def assets(
+        self,
+        run: str | None = None,
+        *,
+        name: str | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """The assets of a run, or without one the environment's, newest first.
+
+        Of the environment's at most `limit`, older than the asset `before`, and only those whose
+        name or files' paths have the text `name`; of each the first files are given.
+        """
+        if run is not None:
+            return self._list("/assets", run=run)
+        query = {"name": name, "limit": limit, "before": before}
+        return self._list("/assets", environment=self.environment, **query)
 
     def asset(self, id: str) -> dict[str, Any]:
         """An asset with its files."""

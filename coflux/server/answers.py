@@ -516,8 +516,15 @@ class AssetInfo(Answer):
 
     id: str
     name: str | None
+    #: In lists over many runs the first 20; `files` and `size` count all.
     entries: list[AssetFile]
     execution: str | None
+    files: int = 0
+    size: int = 0
+    #: The run's target, environment and when it was persisted; only in lists over many runs.
+    target: str | None = None
+    environment: str | None = None
+    created_at: int | None = None
 
 
 class Explanation(Answer):

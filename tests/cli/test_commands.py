@@ -502,6 +502,21 @@ def test_an_asset_is_downloaded_and_overwrites_nothing_unasked(
     assert coflux("assets", "download", "A1", "--to", "x", "--overwrite").code == 0
 
 
+def test_the_assets_of_an_environment_are_listed(puppet: Puppet, coflux: Coflux) -> None:
+    entries = [{"path": "a.csv", "blob": "0" * 64, "size": 4, "mode": 420}]
+    asset = {"id": "A1", "name": None, "path": "tree", "entries": entries, "files": 30,
+             "size": 2048, "execution": "R1:2:1", "target": "repo/report",
+             "environment": "default", "created_at": 0}  # fmt: skip
+    puppet.on("GET", "/assets", [asset], [])
+    out = coflux("assets", "list", "--name", "csv", "--limit", "5", "--before", "A2").out
+    assert puppet.asked[-1].query == {
+        "environment": "default", "name": "csv", "limit": "5", "before": "A2",
+    }  # fmt: skip
+    assert "A1     tree  30     2.0 kB  R1:2:1   repo/report" in out
+    assert "no asset" in coflux("assets", "list").err
+    assert coflux("assets", "list", "R1", "--name", "csv").code == 2
+
+
 def test_an_asset_with_a_path_that_leads_out_writes_nothing(
     puppet: Puppet, coflux: Coflux, bare: Path
 ) -> None:

@@ -290,6 +290,10 @@ def test_assets_and_blobs_are_listed_and_fetched(stack: Stack, cli: Cli, tmp_pat
     ok(cli("assets", "download", note["id"], "--to", str(tmp_path)))
     assert (tmp_path / "note.txt").read_text() == "of note"
     one_line(cli("assets", "download", note["id"], "--to", str(tmp_path)), 3, "note.txt")
+    newest = ok(cli("assets", "list", "--name", "NOTE.txt", "--json")).json
+    assert [(a["id"], a["target"], a["files"]) for a in newest] == [(note["id"], "flow/assets", 1)]
+    assert newest[0]["execution"].partition(":")[0] == run
+    assert note["id"] in ok(cli("assets", "list")).out
     blob = inspected["entries"][0]["blob"]
     assert blob == hashlib.sha256(b"of note").hexdigest()
     assert ok(cli("blobs", "get", blob)).out == "of note"

@@ -351,6 +351,62 @@ def test_the_uses_of_slots_outlive_their_runs(tmp_path: Path) -> None:
     again.close()
 
 
+def produced(store: Store) -> None:
+    """Three assets of two environments; the first persisted twice."""
+    note = AssetManifest((Entry("note.txt", "0" * 64, 1),), name="Größe")
+    tree = AssetManifest((Entry("a/leaf.csv", "1" * 64, 1), Entry("b", "2" * 64, 2)), path="tree")
+    facts: list[c.Change] = [
+        c.RunCreated(f"R{n}", environment, "shop", "order", "me", n)
+        for n, environment in enumerate(("E1", "E1", "E2"), 1)
+    ]
+    facts += [
+        c.AssetRecorded("A1", "one", note, "R1:1:1", 11),
+        c.AssetRecorded("A2", "two", tree, "R1:2:1", 12),
+        c.AssetRecorded("A1", "one", note, "R2:1:1", 13),
+        c.AssetRecorded("A1", "one", note, "R3:1:1", 14),
+        c.AssetRecorded("A3", "three", AssetManifest(), "R3:1:1", 15),
+    ]
+    store.write(facts)
+
+
+def test_the_newest_assets_are_listed_where_they_last_were(store: Store) -> None:
+    """AS-4: equal content is one asset."""
+    produced(store)
+
+    def found(*environments: str, text: str = "", limit: int = 9, before: str | None = None):  # type: ignore[no-untyped-def]
+        made = store.reader.newest_assets(environments, text, limit, before)
+        return [(each.asset.id, each.asset.execution) for each in made]
+
+    assert found("E1") == [("A1", "R2:1:1"), ("A2", "R1:2:1")]
+    assert found("E1", "E2") == [("A3", "R3:1:1"), ("A1", "R3:1:1"), ("A2", "R1:2:1")]
+    assert found("E1", "E2", limit=1) == [("A3", "R3:1:1")]
+    assert found("E1", "E2", before="A1") == [("A2", "R1:2:1")]
+    assert found("E1", before="A9") == []
+    assert found("E1", text="GRÖSSE") == found("E1", text="größe") == [("A1", "R2:1:1")]
+    assert found("E1", text="leaf") == found("E1", text="tree") == [("A2", "R1:2:1")]
+    assert found() == found("E1", text="%") == []
+    (made,) = store.reader.newest_assets(["E1"], "leaf", 9, None)
+    assert made[1:] == (12, "E1", "shop", "order")
+    assert store.reader.asset_places("A1") == {"E1": "R1:1:1", "E2": "R3:1:1"}
+
+
+def test_assets_of_a_store_of_the_second_version_are_found_by_name(tmp_path: Path) -> None:
+    """DM-5."""
+    store = Store(tmp_path, State())
+    produced(store)
+    store.close()
+    with sqlite3.connect(tmp_path / "store.db") as connection:
+        connection.execute("ALTER TABLE asset DROP COLUMN search")
+        connection.execute("ALTER TABLE asset_producer DROP COLUMN at")
+        connection.execute("PRAGMA user_version = 2")
+    connection.close()
+    store = Store(tmp_path, State())
+    (made,) = store.reader.newest_assets(["E1"], "leaf", 9, None)
+    assert made.asset.id == "A2"
+    assert made.at == 1  # when its run was created
+    store.close()
+
+
 def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
     """DM-5: with a backup first."""
     Store(tmp_path, State()).close()

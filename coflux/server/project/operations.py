@@ -23,6 +23,7 @@ from coflux.server.core.entities import Execution
 from coflux.server.core.statuses import Status
 from coflux.server.core.submission import nearest
 from coflux.server.project import (
+    asset_operations,
     hook_operations,
     input_operations,
     measurements,
@@ -298,7 +299,7 @@ async def archive_manifest(call: Call) -> Any:
     return {"ok": True}
 
 
-# --- agents, queue, assets, cache ---------------------------------------------------------------
+# --- agents, queue, cache -----------------------------------------------------------------------
 
 
 async def list_agents(call: Call) -> Any:
@@ -319,16 +320,6 @@ async def list_queue(call: Call) -> Any:
         if execution.status is Status.QUEUED  # it may have gone out in the meantime
         for entry in lists.show_queue(machine, [execution], call.orchestrator.now())
     ]
-
-
-async def list_assets(call: Call) -> Any:
-    found = call.find_run(call.query["run"])
-    reader = call.orchestrator.store.reader
-    return [_asset(call, asset, execution) for asset, execution in reader.assets_of(found.run.id)]
-
-
-async def get_asset(call: Call) -> Any:
-    return _asset(call, call.path["id"], None)
 
 
 async def explain_cache(call: Call) -> Any:
@@ -458,28 +449,6 @@ def _result_by_hand(call: Call) -> Result:
     return Raised(Error("coflux.errors.ExecutionError", body.error), retryable=False)
 
 
-def _asset(call: Call, id: str, execution: str | None) -> dict[str, Any]:
-    asset = call.orchestrator.store.reader.asset(id=id)
-    if asset is None or not _may_read_asset(call, asset.execution):
-        raise NotFound(f"There is no asset {id[:80]!r}.", field="id")
-    return {
-        "id": asset.id,
-        "name": asset.manifest.name,
-        "path": asset.manifest.path,
-        "is_file": asset.manifest.is_file,
-        "entries": [msgspec.structs.asdict(entry) for entry in asset.manifest.entries],
-        "execution": execution or asset.execution,
-    }
-
-
-def _may_read_asset(call: Call, execution: str) -> bool:
-    try:
-        call.find_run(execution)
-    except NotFound:
-        return False
-    return True
-
-
 #: These name a run and need nothing of it.
 WITHOUT_RUN = frozenset(operation.__name__ for operation in pin_operations.ALL)
 OPERATIONS: dict[str, Operation] = {
@@ -489,7 +458,7 @@ OPERATIONS: dict[str, Operation] = {
         rerun, set_result, get_logs, measurements.get_metrics, list_environments,
         create_environment, update_environment, pause_environment,
         resume_environment, archive_environment, list_manifests, register_manifests,
-        archive_manifest, list_agents, list_queue, list_assets, get_asset, explain_cache,
+        archive_manifest, list_agents, list_queue, *asset_operations.ALL, explain_cache,
         forget_cache, open_session, *pool_operations.ALL,
         *hook_operations.ALL, *input_operations.ALL, *pin_operations.ALL,
         tuning.list_settings, tuning.change_settings,

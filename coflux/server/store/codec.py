@@ -7,6 +7,8 @@ import msgspec
 from coflux.model import AssetManifest
 from coflux.server.core.changes import AnyChange, Change
 
+#: Characters of an asset's names that a search looks through.
+SEARCHED = 4_000
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(AnyChange).decode
 _decode_manifest = msgspec.msgpack.Decoder(AssetManifest).decode
@@ -32,6 +34,12 @@ def encode_manifest(manifest: AssetManifest) -> bytes:
 def decode_manifest(data: bytes) -> AssetManifest:
     """An asset's files."""
     return _decode_manifest(data)
+
+
+def searchable(manifest: AssetManifest) -> str:
+    """What a search for an asset by name looks through: its name and paths, letters folded."""
+    paths = (entry.path for entry in manifest.entries)
+    return "\n".join((manifest.name or "", manifest.path, *paths)).casefold()[:SEARCHED]
 
 
 def encode_parts(parts: dict[str, bytes]) -> bytes:

@@ -10,6 +10,7 @@ from pathlib import Path
 from peewee import SqliteDatabase
 
 from coflux.errors import CofluxError
+from coflux.server.store import codec
 from coflux.server.store.schema import TABLES
 
 Step = Callable[[SqliteDatabase], None]
@@ -26,14 +27,32 @@ def _first(database: SqliteDatabase) -> None:
 def _second(database: SqliteDatabase) -> None:
     """Named slots, schedules, inputs. (A new store has them from the first.)"""
     database.create_tables(TABLES)
-    known = {row[1] for row in database.execute_sql("PRAGMA table_info(run)").fetchall()}
     for column, kind in (("schedule", "TEXT"), ("scheduled_at", "INTEGER")):
-        if column not in known:
-            database.execute_sql(f"ALTER TABLE run ADD COLUMN {column} {kind}")
+        _add_column(database, "run", column, kind)
+
+
+def _third(database: SqliteDatabase) -> None:
+    """What assets are called, so that they are found by it, and when they were persisted."""
+    database.create_tables(TABLES)
+    _add_column(database, "asset_producer", "at", "INTEGER")
+    if _add_column(database, "asset", "search", "TEXT"):
+        rows = database.execute_sql("SELECT id, manifest FROM asset").fetchall()
+        for id, manifest in rows:
+            text = codec.searchable(codec.decode_manifest(manifest))
+            database.execute_sql("UPDATE asset SET search = ? WHERE id = ?", (text, id))
+
+
+def _add_column(database: SqliteDatabase, table: str, column: str, kind: str) -> bool:
+    """Whether the column was not there."""
+    rows = database.execute_sql(f"PRAGMA table_info({table})").fetchall()
+    if column in {row[1] for row in rows}:
+        return False
+    database.execute_sql(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+    return True
 
 
 #: Migration n brings a store from version n to n + 1. Never edited once released.
-MIGRATIONS: tuple[Step, ...] = (_first, _second)
+MIGRATIONS: tuple[Step, ...] = (_first, _second, _third)
 
 
 def migrate(database: SqliteDatabase, path: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from peewee import SqliteDatabase
 
@@ -28,6 +28,29 @@ _FAMILY = (
     "SELECT data FROM journal WHERE run IN (SELECT id FROM run WHERE root IN ({roots}))"
     " ORDER BY seq"
 )
+
+_THERE = "(SELECT value FROM json_each(?))"
+#: Joined in this order, so that the newest are looked at first.
+_NEWEST_ASSETS = (
+    "SELECT a.id, a.digest, a.manifest, p.execution, COALESCE(p.at, r.created_at), r.environment,"
+    " r.repository, r.target FROM asset_producer p CROSS JOIN run r ON r.id = p.run"
+    f" CROSS JOIN asset a ON a.id = p.asset WHERE r.environment IN {_THERE}{{where}}"
+    " ORDER BY p.rowid DESC"
+)
+_LAST_MADE = (
+    "SELECT MAX(p.rowid) FROM asset_producer p CROSS JOIN run r ON r.id = p.run"
+    f" WHERE p.asset = ? AND r.environment IN {_THERE}"
+)
+
+
+class AssetMade(NamedTuple):
+    """An asset with the run that persisted it; `at` in ms UTC."""
+
+    asset: AssetRecord
+    at: int
+    environment: str
+    repository: str
+    target: str
 
 
 class Reader:
@@ -94,6 +117,51 @@ class Reader:
         """(asset, execution that persisted it) of a run, in order."""
         sql = "SELECT DISTINCT asset, execution FROM asset_producer WHERE run = ? ORDER BY rowid"
         return [(row[0], row[1]) for row in self._database.execute_sql(sql, (run,))]
+
+    def asset_places(self, asset: str) -> dict[str, str]:
+        """Environments whose runs persisted an asset, each with the execution that did so first."""
+        sql = (
+            "SELECT s.environment, q.execution, MIN(q.rowid) FROM asset_producer q"
+            " CROSS JOIN run s ON s.id = q.run WHERE q.asset = ? GROUP BY s.environment ORDER BY 3"
+        )
+        return {environment: execution for environment, execution, _ in self._rows(sql, asset)}
+
+    def newest_assets(
+        self, environments: Collection[str], text: str, limit: int, before: str | None
+    ) -> list[AssetMade]:
+        """Assets that runs of these environments persisted, newest first, each where it last was.
+
+        `text`: only those whose names have it; `before`: only those older than this one. Goes
+        from the newest back until there are enough: which may take long, so not on the loop.
+        """
+        wanted = json.dumps(list(environments))
+        where = ""
+        values: list[Any] = [wanted]
+        if text:
+            where += " AND instr(a.search, ?) > 0"
+            values.append(text.casefold())
+        if before is not None:
+            where += " AND p.rowid < ?"
+            values.append(self._last_made(before, wanted))
+        found: dict[str, AssetMade] = {}
+        later: set[str] = set()
+        for id, digest, manifest, execution, *rest in self._database.execute_sql(
+            _NEWEST_ASSETS.format(where=where), values
+        ):
+            if id in found or id in later:
+                continue
+            if before is not None and self._last_made(id, wanted) >= values[-1]:
+                later.add(id)  # it was persisted again later, and is on the page of then
+                continue
+            asset = AssetRecord(id, digest, codec.decode_manifest(manifest), execution)
+            found[id] = AssetMade(asset, *rest)
+            if len(found) == limit:
+                break
+        return list(found.values())
+
+    def _last_made(self, asset: str, environments: str) -> int:
+        """The place of the newest row that says that an asset was persisted there; 0 for none."""
+        return int(self._one(_LAST_MADE, asset, environments)[0] or 0)
 
     def environment_of(self, run: str) -> str | None:
         """The environment of a run, by id; nothing else of the run is read."""

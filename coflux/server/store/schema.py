@@ -74,6 +74,8 @@ class AssetRow(Model):
     digest = TextField(unique=True)
     execution = TextField()
     manifest = BlobField()
+    #: What a search by name looks through.
+    search = TextField(null=True)
 
     class Meta:
         table_name = "asset"
@@ -85,6 +87,8 @@ class AssetProducerRow(Model):
     run = TextField(index=True)
     asset = TextField(index=True)
     execution = TextField()
+    #: Absent in rows that were written before there was this column.
+    at = IntegerField(null=True)
 
     class Meta:
         table_name = "asset_producer"

@@ -98,12 +98,14 @@ class Writer:
 
     def _asset(self, x: c.AssetRecorded, seq: int) -> None:
         self._execute(
-            "INSERT OR IGNORE INTO asset (id, digest, execution, manifest) VALUES (?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO asset (id, digest, execution, manifest, search)"
+            " VALUES (?, ?, ?, ?, ?)",
             x.asset, x.digest, x.execution, codec.encode_manifest(x.manifest),
+            codec.searchable(x.manifest),
         )  # fmt: skip
         self._execute(
-            "INSERT INTO asset_producer (run, asset, execution) VALUES (?, ?, ?)",
-            run_of(x.execution), x.asset, x.execution,
+            "INSERT INTO asset_producer (run, asset, execution, at) VALUES (?, ?, ?, ?)",
+            run_of(x.execution), x.asset, x.execution, x.at,
         )  # fmt: skip
         self._identifier(x.asset)
 
