@@ -72,9 +72,7 @@ class Agent:
         try:
             await self._ended.wait()
         finally:
-            for task in list(self._tasks):
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await _end(set(self._tasks))
             self._pool.kill_all()
             self._pool.close()
             self._folder.remove()
@@ -325,3 +323,14 @@ class Agent:
     def on_idle(self) -> None:
         """The last execution has ended."""
         self._idle.set()
+
+
+async def _end(tasks: set[asyncio.Task[None]]) -> None:
+    """Cancel them until all have ended.
+
+    Before Python 3.12, a cancellation is lost where a wait with a limit ends at the same moment.
+    """
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        _, tasks = await asyncio.wait(tasks, timeout=1.0)

@@ -97,12 +97,16 @@ class Supervised:
 
     async def _keep_running(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
+        while not self._closed:
             try:
                 child = await Child.start(self._command, self.project, self.directory, self._socket)
             except (Unavailable, OSError) as error:
                 reason = str(error)
             else:
+                if self._closed:
+                    # Before Python 3.12 a cancellation that comes with "ready" is lost on the way.
+                    await child.stop()
+                    return
                 await self._change("running", None, child)
                 try:
                     reason = await child.ended()
