@@ -25,6 +25,7 @@ PAGES = {
     "steps": "runs/{done}/steps",
     "logs": "runs/{done}/logs",
     "assets": "runs/{done}/assets",
+    "all assets": "assets",
     "metrics": "runs/{measured}/metrics",
     "inputs": "inputs?state=all",
     "input": "inputs/{order}",

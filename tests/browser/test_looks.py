@@ -25,6 +25,7 @@ PICTURES = {
     "steps": ("runs/{done}/steps", ".grid-row"),
     "logs": ("runs/{done}/logs", ".log-line"),
     "assets": ("runs/{done}/assets", ".image-preview img"),
+    "all assets": ("assets", ".asset-item"),
     "agents": ("agents", ".agent"),
     "environments": ("environments", "table.list"),
     "hooks": ("hooks", "h1"),

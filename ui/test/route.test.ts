@@ -10,6 +10,7 @@ const PLACES: Place[] = [
   { page: "run", run: "Rbcdfgh", view: "graph" },
   { page: "run", run: "Rbcdfgh", view: "logs", step: 3, attempt: 2, tab: "logs", line: 77, only: "failed", q: "x=1", level: "warning" },
   { page: "run", run: "Rbcdfgh", view: "timeline", stack: "1.flow/load", expand: ["1.g0", "4.flow/sum"] },
+  { page: "assets" }, { page: "assets", q: "report 1.csv", asset: "Abcdfgh" },
   { page: "asset", asset: "Abcdfgh" }, { page: "asset", asset: "Abcdfgh", path: "a dir/ü.csv" },
   { page: "search", q: "R bc" },
   { page: "inputs" }, { page: "inputs", state: "all" }, { page: "input", input: "Rbcdfgh/i12" },

@@ -51,6 +51,13 @@ def report(city: str = "Oslo", days: int = 3, mode: Literal["fast", "slow"] = "f
     return {"total": total, "city": city, "mode": mode}
 
 
+@cf.workflow()
+def many_files(count: int) -> cf.Asset:
+    for number in range(count):
+        Path(f"part-{number}.txt").write_text(f"of {count}: {number}")
+    return cf.persist_asset(name="parts")
+
+
 @cf.task(retries=1)
 def broken(x: int) -> float:
     cf.log_warning("about to divide {x} by zero", x=x)

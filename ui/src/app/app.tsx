@@ -14,6 +14,7 @@ import { ConfigContext } from "./config_context";
 import { Keys, useKeys } from "./keys";
 import { AgentsPage } from "./pages/agents";
 import { AssetPage } from "./pages/asset";
+import { AssetsPage } from "./pages/assets";
 import { EnvironmentsPage } from "./pages/environments";
 import { HomePage } from "./pages/home";
 import { HooksPage } from "./pages/hooks";
@@ -37,6 +38,7 @@ export const PAGES: { place: Place; label: string; icon: IconName; key: string }
   { place: { page: "home" }, label: "Home", icon: "home", key: "h" },
   { place: { page: "workflows" }, label: "Workflows", icon: "workflow", key: "w" },
   { place: { page: "runs" }, label: "Runs", icon: "runs", key: "r" },
+  { place: { page: "assets" }, label: "Assets", icon: "file", key: "f" },
   { place: { page: "inputs" }, label: "Inputs", icon: "inputs", key: "i" },
   { place: { page: "schedules" }, label: "Schedules", icon: "schedules", key: "c" },
   { place: { page: "queue" }, label: "Queue", icon: "queue", key: "q" },
@@ -64,7 +66,7 @@ export function App({ config, router }: { config: Config; router: Router }) {
     document.title = `${openCount.value ? `(${openCount.value}) ` : ""}${titleOf(place)} · Coflux`;
   }, [place, openCount.value]);
   const small = isRailSmall.value;
-  const active = place.page === "workflow" ? "workflows" : place.page === "run" ? "runs" : place.page === "input" ? "inputs" : place.page;
+  const active = place.page === "workflow" ? "workflows" : place.page === "run" ? "runs" : place.page === "input" ? "inputs" : place.page === "asset" ? "assets" : place.page;
   return (
     <ConfigContext.Provider value={config}>
       <SurroundingsContext.Provider value={surroundings}>
@@ -131,6 +133,7 @@ function Page({ place }: { place: Place }) {
     case "tokens": return <TokensPage />;
     case "settings": return <SettingsPage />;
     case "projects": return <ProjectsPage />;
+    case "assets": return <AssetsPage place={place} />;
     case "asset": return <AssetPage place={place} />;
     case "search": return <SearchPage q={place.q ?? ""} />;
     case "unknown": return <Empty isPage title="There is no such page"><p><code>{place.path}</code></p><p><Link to={{ page: "home" }}>Home</Link></p></Empty>;

@@ -283,6 +283,12 @@ export interface AssetShown {
   path?: string;
   entries: { path: string; blob: string; size: number; mode: number; media_type?: string | null }[];
   execution: string | null;
+  /** All files, of which lists over many runs give the first. */
+  files?: number;
+  size?: number;
+  target?: string;
+  environment?: string;
+  created_at?: number;
 }
 
 export interface Schedule {

@@ -29,6 +29,7 @@ export type Place =
   | { page: "workflow"; repository: string; target: string; submit?: boolean; from?: string }
   | { page: "runs"; status?: string; target?: string; q?: string }
   | RunPlace
+  | { page: "assets"; q?: string; asset?: string }
   | { page: "asset"; asset: string; path?: string }
   | { page: "search"; q?: string }
   | { page: "unknown"; path: string };
@@ -69,6 +70,7 @@ function parsePlace(segments: string[], query: URLSearchParams): Place {
   if (first === "runs" && second !== undefined && rest.length <= 1) return parseRun(second, rest[0], query);
   if (first === "inputs" && second === undefined) return tidy({ page: "inputs", state: query.get("state") === "all" ? "all" : undefined });
   if (first === "inputs" && second !== undefined && rest.length === 1) return { page: "input", input: `${second}/${rest[0]!}` };
+  if (first === "assets" && second === undefined) return tidy({ page: "assets", q: text("q"), asset: text("asset") });
   if (first === "assets" && second !== undefined) {
     return tidy({ page: "asset", asset: second, path: rest.join("/") || undefined });
   }
@@ -134,6 +136,9 @@ function formatPlace(place: Place, query: URLSearchParams): string {
       return "inputs";
     case "input":
       return `inputs/${place.input.split("/").map(enc).join("/")}`;
+    case "assets":
+      set({ q: place.q, asset: place.asset });
+      return "assets";
     case "asset":
       return `assets/${enc(place.asset)}${place.path ? `/${place.path.split("/").map(enc).join("/")}` : ""}`;
     case "search":

@@ -1,6 +1,7 @@
 // Files that executions kept: a tree, a preview where one is safe, a download in any case.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { parseTable } from "../core/csv";
+import { kindOfAll, type FileKind } from "../core/files";
 import { bytes, count, plural } from "../core/format";
 import { stepNumber, type AssetShown, type Model } from "../core/model";
 import { asError, useRequest, useTransport } from "../data/hooks";
@@ -38,8 +39,8 @@ export function Assets({ run, model }: { run: string; model: Model }) {
           const step = a.execution ? model.byNumber.get(stepNumber(a.execution)) : undefined;
           return (
             <button key={a.id} type="button" class="asset-item" aria-current={a === asset ? "true" : undefined} onClick={() => setChosen(a.id)}>
-              <Icon name="file" /><span class="clip">{nameOf(a)}</span>
-              <span class="dim clip">{step ? `${step.name} ${step.number}` : ""} · {plural(a.entries.length, "file")}, {bytes(a.entries.reduce((sum, e) => sum + e.size, 0))}</span>
+              <Icon name={iconOf(a)} /><span class="clip">{nameOf(a)}</span>
+              <span class="dim clip">{step ? `${step.name} ${step.number}` : ""} · {sizeOf(a)}</span>
             </button>
           );
         })}
@@ -47,6 +48,14 @@ export function Assets({ run, model }: { run: string; model: Model }) {
       <AssetView key={asset.id} asset={asset} />
     </div>
   );
+}
+
+export function iconOf(asset: AssetShown): FileKind {
+  return (asset.files ?? asset.entries.length) === asset.entries.length ? kindOfAll(asset.entries.map((e) => e.path)) : "folder";
+}
+
+export function sizeOf(asset: AssetShown): string {
+  return `${plural(asset.files ?? asset.entries.length, "file")}, ${bytes(asset.size ?? asset.entries.reduce((sum, e) => sum + e.size, 0))}`;
 }
 
 export function nameOf(asset: AssetShown): string {
