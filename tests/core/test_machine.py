@@ -112,6 +112,12 @@ class Anything(RuleBasedStateMachine):
         if id is not None:
             self.world.set_result(id, result, environment=where)
 
+    @rule(pick=PICK, is_pinned=FLAG)
+    def pin(self, pick: int, is_pinned: bool) -> None:
+        id = self.some(pick)
+        if id is not None:
+            self.world.pin(id.partition(":")[0], is_pinned)
+
     # --- agents -----------------------------------------------------------------------------------
 
     @rule(where=st.sampled_from(ENVIRONMENTS), slots=st.sampled_from([1, 3]))

@@ -50,7 +50,7 @@ export function RunsPage({ place }: { place: Place & { page: "runs" } }) {
       </div>
       {shown.length > 0 ? <RunTable runs={shown} /> : (
         <Empty title={pinned && !all.length ? "No run is pinned" : all.length ? "No run fits" : "No runs yet"}>
-          {pinned ? <p>Pin what must be kept, such as the run behind a report: <em>Pin</em> is at the top of a run.</p> : all.length ? <p>{count(all.length)} without the filter. <Button small onClick={() => nav.go({ page: "runs" }, { replace: true })}>Clear</Button></p> : <p>Start one from <a href={nav.href({ page: "workflows" })}>a workflow</a>, or with <code>coflux submit</code>.</p>}
+          {pinned && !all.length ? <p>Pin what must be kept, such as the run behind a report: <em>Pin</em> is at the top of a run.</p> : all.length ? <p>{count(all.length)} without the filter. <Button small onClick={() => nav.go({ page: "runs" }, { replace: true })}>Clear</Button></p> : <p>Start one from <a href={nav.href({ page: "workflows" })}>a workflow</a>, or with <code>coflux submit</code>.</p>}
         </Empty>
       )}
       {older.error && <Problem error={older.error} />}
