@@ -34,7 +34,7 @@ class Surroundings(Protocol):
     def dial(self, agent: Agent) -> Link | None:
         """A connection to the server, or None when it is down."""
 
-    def started(self, execution: str) -> None:
+    def started(self, assignment: wire.Execute) -> None:
         """An executor has been started."""
 
     def told(self, execution: str, answer: Any) -> None:
@@ -48,6 +48,7 @@ class Executor:
     """A process that runs one execution."""
 
     def __init__(self, assignment: wire.Execute) -> None:
+        self.assignment = assignment
         self.execution = assignment.execution
         self.target = assignment.target
         self.timeout_ms = assignment.timeout_ms
@@ -187,6 +188,8 @@ class Agent:
             self._on_acknowledged(message.number)
         elif isinstance(message, wire.Reply):
             self._on_reply(message)
+        elif isinstance(message, wire.Retire):
+            self.drain()
 
     def _on_welcome(self, message: wire.Welcome) -> None:
         self.is_welcome = True
@@ -216,6 +219,9 @@ class Agent:
         self.session = None
         self.disk.clear()
         self._forget()
+        self._go_on_without_session()
+
+    def _go_on_without_session(self) -> None:
         self.world.request_session(self)
 
     def _on_acknowledged(self, number: int) -> None:
@@ -269,7 +275,7 @@ class Agent:
     def _start(self, executor: Executor) -> None:
         if executor.is_over:
             return
-        self.world.started(executor.execution)
+        self.world.started(executor.assignment)
         executor.program = self.world.library.program(executor.target, executor.execution)
         self._report(wire.Started(executor.execution))
         if executor.timeout_ms:

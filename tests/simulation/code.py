@@ -64,11 +64,12 @@ def encode(text: str, *references: str) -> Value:
 class Library:
     """The targets of one seed. Targets call only later ones, so no recursion is endless.
 
-    With `asks` they ask people as well.
+    With `asks` they ask people as well; with `operates` more name slots, and there is a sensor.
     """
 
-    def __init__(self, rng: random.Random, asks: bool = False) -> None:
+    def __init__(self, rng: random.Random, asks: bool = False, operates: bool = False) -> None:
         self._asks = asks
+        self._operates = operates
         count = rng.randint(4, 7)
         self.targets: dict[str, Ops] = {}
         self.definitions: list[Definition] = []
@@ -78,6 +79,20 @@ class Library:
             self.targets[name] = self._ops(rng, names[number + 1 :])
             self.definitions.append(Definition(name, _type(name)))
         self.submissions = [self._call(rng, name) for name in names[:3] for _ in range(2)]
+        if operates:
+            self._add_sensor(rng, names)
+
+    def _add_sensor(self, rng: random.Random, names: list[str]) -> None:
+        ops = [Op("work", rng.choice([0, 50, 4_000])), Op("mark")]
+        if rng.random() < 0.5:
+            ops.append(Op("call", 1, False, self._call(rng, rng.choice(names[1:]))))
+        if rng.random() < 0.5:
+            ops.insert(rng.randrange(len(ops) + 1), Op("fail", rng.randint(1, 3)))
+        self.targets["s0"] = tuple(ops)
+        self.definitions.append(Definition("s0", "sensor"))
+        options = Options(delay_ms=rng.choice([0, 2_000, 9_000]))
+        arguments = {"a": encode("0"), "b": encode("-")}
+        self.submissions.append(Submission(REPOSITORY, "s0", "sensor", arguments, options))
 
     def _ops(self, rng: random.Random, callable_names: list[str]) -> Ops:
         ops = [Op("work", rng.choice([0, 5, 50, 400]))]
@@ -94,9 +109,20 @@ class Library:
         return tuple(ops)
 
     def _use(self, rng: random.Random) -> Op:
-        kind = rng.choice(
-            ["result", "result", "gather", "both", "select", "poll", "suspense", "cancel", "work"]
-        )
+        kinds = [
+            "result",
+            "result",
+            "gather",
+            "both",
+            "select",
+            "poll",
+            "suspense",
+            "cancel",
+            "work",
+        ]
+        if self._operates:
+            kinds += ["wait long", "wait long"]
+        kind = rng.choice(kinds)
         return Op(kind, rng.randrange(4), rng.random() < 0.7)
 
     def _mishap(self, rng: random.Random) -> Op:
@@ -118,6 +144,9 @@ class Library:
             "defer": [True],
         }
         rates = {"cache": 0.3, "memo": 0.3, "retries": 0.4}
+        if self._operates:
+            choices["slots"] = [{"one": 1}, {"two": 1}, {"two": 2}, {"often": 1}]
+            rates["slots"] = 0.3
         for option, values in choices.items():
             if rng.random() < rates.get(option, 0.07):
                 given[option] = rng.choice(values)
@@ -159,6 +188,8 @@ def _do(
     elif op.kind in ("fail", "crash", "hang", "suspend"):
         if attempt <= op.number:
             yield from _mishap(op, execution)
+    elif op.kind == "mark":
+        yield from _ask(wire.Checkpoint(execution, 0, {"a": encode(execution), "b": encode("-")}))
     elif op.kind == "checkpoint":
         arguments = {"a": encode(str(attempt)), "b": encode("-")}
         yield from _ask(wire.Checkpoint(execution, 0, arguments))
@@ -239,6 +270,8 @@ def _use(
         )
     elif op.kind == "poll":
         yield from _ask(wire.Wait(execution, 0, (chosen,), timeout_ms=0 if op.flag else 100))
+    elif op.kind == "wait long":
+        yield from _ask(wire.Wait(execution, 0, (chosen,), timeout_ms=15_000))
     elif op.kind == "suspense":
         timeout = 0 if op.flag else 200
         answer = yield from _ask(

@@ -36,7 +36,8 @@ Fault = Callable[[], Any]
 
 
 @contextmanager
-def _replaced(owner: Any, name: str, new: Any) -> Iterator[None]:
+def replaced(owner: Any, name: Any, new: Any) -> Iterator[None]:
+    """An attribute, or an entry of a dict, is another for a while."""
     old = owner[name] if isinstance(owner, dict) else getattr(owner, name)
     _put(owner, name, new)
     try:
@@ -65,7 +66,7 @@ def one_retry_too_many() -> Any:
         finally:
             execution.retries_used += 1
 
-    return _replaced(retries, "delay_before", delay_before)
+    return replaced(retries, "delay_before", delay_before)
 
 
 def effects_before_the_commit() -> Any:
@@ -76,7 +77,7 @@ def effects_before_the_commit() -> Any:
         old(self, [Outcome(outcome.changes, []) for outcome in outcomes_], covered)
 
     old = Server._commit
-    return _replaced(Server, "_commit", commit)
+    return replaced(Server, "_commit", commit)
 
 
 def failures_are_cached() -> Any:
@@ -97,8 +98,8 @@ def failures_are_cached() -> Any:
     @contextmanager
     def both() -> Iterator[None]:
         with (
-            _replaced(caching, "_serves", serves),
-            _replaced(State, "_settle_cache", settle_cache),
+            replaced(caching, "_serves", serves),
+            replaced(State, "_settle_cache", settle_cache),
         ):
             yield
 
@@ -114,7 +115,7 @@ def waiters_stay_behind() -> Any:
             old(turn, waiter)
 
     old = settling.attach
-    return _replaced(settling, "attach", attach)
+    return replaced(settling, "attach", attach)
 
 
 def slots_leak() -> Any:
@@ -123,7 +124,7 @@ def slots_leak() -> Any:
     def process(self: State, change: c.ProcessEnded) -> None:
         self._bury(self.executions[change.execution])
 
-    return _replaced(_APPLY, c.ProcessEnded, process)
+    return replaced(_APPLY, c.ProcessEnded, process)
 
 
 def requests_are_forgotten() -> Any:
@@ -135,12 +136,12 @@ def requests_are_forgotten() -> Any:
         old(self, parent, child, group, None, *more)
 
     old = State._adopt
-    return _replaced(State, "_adopt", adopt)
+    return replaced(State, "_adopt", adopt)
 
 
 def spawned_runs_are_not_cancelled() -> Any:
     """CN-1."""
-    return _replaced(cancellation, "_spawned", lambda turn, execution: None)
+    return replaced(cancellation, "_spawned", lambda turn, execution: None)
 
 
 def reconnecting_abandons() -> Any:
@@ -153,7 +154,7 @@ def reconnecting_abandons() -> Any:
             old(turn, execution, is_running)
 
     old = sessions._compare
-    return _replaced(sessions, "_compare", compare)
+    return replaced(sessions, "_compare", compare)
 
 
 def delays_end_with_a_restart() -> Any:
@@ -164,7 +165,7 @@ def delays_end_with_a_restart() -> Any:
         self.due = [(0, order, id) for _, order, id in self.due]
 
     old = Agenda.requeue_all
-    return _replaced(Agenda, "requeue_all", requeue_all)
+    return replaced(Agenda, "requeue_all", requeue_all)
 
 
 def outcomes_are_overwritten() -> Any:
@@ -175,7 +176,7 @@ def outcomes_are_overwritten() -> Any:
         if execution is not None and isinstance(event.result, Returned):
             outcomes._conclude(turn, execution, event.result, "gone")
 
-    return _replaced(_RULES, OutcomeReported, reported)
+    return replaced(_RULES, OutcomeReported, reported)
 
 
 def the_old_process_may_live() -> Any:
@@ -184,8 +185,8 @@ def the_old_process_may_live() -> Any:
     @contextmanager
     def both() -> Iterator[None]:
         with (
-            _replaced(gates, "stopping", lambda state, execution: None),
-            _replaced(scheduling.gates, "stopping", lambda state, execution: None),
+            replaced(gates, "stopping", lambda state, execution: None),
+            replaced(scheduling.gates, "stopping", lambda state, execution: None),
         ):
             yield
 
@@ -194,7 +195,7 @@ def the_old_process_may_live() -> Any:
 
 def a_new_process_gets_the_old_assignments() -> Any:
     """SE-2, SE-5."""
-    return _replaced(results, "is_orphan", lambda turn, execution: False)
+    return replaced(results, "is_orphan", lambda turn, execution: False)
 
 
 def links_do_not_break() -> Any:
@@ -203,7 +204,7 @@ def links_do_not_break() -> Any:
     def settle(turn: Any, follower: Execution, result: Any) -> None:
         turn.agenda.unfollow(follower)
 
-    return _replaced(links, "settle", settle)
+    return replaced(links, "settle", settle)
 
 
 def acknowledgements_come_too_early() -> Any:
@@ -215,22 +216,22 @@ def acknowledgements_come_too_early() -> Any:
         old(self, outcomes_, covered)
 
     old = Server._commit
-    return _replaced(Server, "_commit", commit)
+    return replaced(Server, "_commit", commit)
 
 
 def answers_wake_nobody() -> Any:
     """RS-2, IN-3: whoever waits is not told."""
-    return _replaced(inputs, "_end", lambda turn, ended: turn.record(ended))
+    return replaced(inputs, "_end", lambda turn, ended: turn.record(ended))
 
 
 def the_last_answer_counts() -> Any:
     """IN-3: a second response replaces the first."""
-    return _replaced(inputs, "_still_open", lambda turn, to, id: turn.state.inputs.get(id))
+    return replaced(inputs, "_still_open", lambda turn, to, id: turn.state.inputs.get(id))
 
 
 def questions_are_asked_again() -> Any:
     """IN-2: an attempt that resumes does not find what it has asked."""
-    return _replaced(inputs, "_find", lambda turn, execution, key: None)
+    return replaced(inputs, "_find", lambda turn, execution, key: None)
 
 
 def questions_are_forgotten_with_a_restart() -> Any:
@@ -241,7 +242,7 @@ def questions_are_forgotten_with_a_restart() -> Any:
         self.open_inputs.clear()
 
     old = State.load
-    return _replaced(State, "load", load)
+    return replaced(State, "load", load)
 
 
 #: Those that only a history in which people are asked can show.

@@ -19,8 +19,10 @@ from coflux.server.core.machine import Machine, Outcome
 from coflux.server.core.state import State
 from coflux.server.core.turn import Limits
 from tests.simulation.clock import Clock
+from tests.simulation.host import Host
 from tests.simulation.link import Link
 from tests.simulation.store import Disk
+from tests.simulation.timetable import Desk
 
 #: Finished families that stay in memory: few, so that reading them again is practised.
 KEPT = 2
@@ -54,7 +56,8 @@ class Server:
     """One server process after another on one disk."""
 
     def __init__(self, clock: Clock, rng: random.Random, disk: Disk) -> None:
-        self.clock = clock
+        self.world_clock = clock
+        self.clock = Host(clock)
         self.rng = rng
         self.disk = disk
         self.source = Chance(rng)
@@ -66,6 +69,13 @@ class Server:
         self.on_turn: Callable[[Machine, Outcome], None] = lambda machine, outcome: None
         self.on_commit: Callable[[list[Change]], None] = lambda changes: None
         self.on_crash: Callable[[], None] = lambda: None
+        #: Called with each event before it is decided.
+        self.on_event: Callable[[e.Event], None] = lambda event: None
+        #: Called when a process is there, and with what it wants of launchers.
+        self.on_start: Callable[[], None] = lambda: None
+        self.on_launch: Callable[[fx.Launch | fx.StopLaunch], None] = lambda effect: None
+        #: What other parts of the process see of it.
+        self.desk: Desk | None = None
         self.crashes = 0
         self._links: dict[str, Link] = {}
         self._all_links: list[Link] = []
@@ -84,6 +94,7 @@ class Server:
         self.machine = Machine(self.source, self.limits)
         self._finished.clear()
         self.disk.open(self.machine.state)
+        self.desk = Desk(self.machine, self.clock, self._put)
         for root in self.machine.state.families:
             if self.machine.is_evictable(root):
                 self._finished[root] = None
@@ -91,11 +102,13 @@ class Server:
             self._decide([self.machine.start(self.clock.now)])
         except Crashed:
             self.crash()
+            return
+        self.on_start()
 
     def crash(self) -> None:
         """Die; whatever was in memory and on the way is lost."""
         self.crashes += 1
-        self.machine = None
+        self.machine = self.desk = None
         self.disk.close()
         self._is_flushing = False
         self._inbox.clear()
@@ -121,7 +134,7 @@ class Server:
         if self.machine is None:
             return None
         self._tokens += 1
-        link = Link(self._tokens, self.clock, self.rng)
+        link = Link(self._tokens, self.world_clock, self.rng)
         link.to_server = self._on_frame
         link.server_hears = self._on_break
         self._all_links.append(link)
@@ -137,6 +150,9 @@ class Server:
         self._put(event(Caller(self._tokens, "client")))
 
     def _on_break(self, link: Link) -> None:
+        if self.clock.is_asleep:
+            self.clock.after(0, lambda: self._on_break(link))
+            return
         if link in self._all_links:
             self._all_links.remove(link)
         if self._links.get(link.session) is link:
@@ -144,6 +160,9 @@ class Server:
             self._put(e.SessionDisconnected(link.session, link.number))
 
     def _on_frame(self, link: Link, messages: list[Any]) -> None:
+        if self.clock.is_asleep:
+            self.clock.after(0, lambda: self._on_frame(link, messages))
+            return
         if self.machine is None:
             return
         for message in messages:
@@ -186,7 +205,11 @@ class Server:
     def _flush(self) -> None:
         if self.machine is None:
             return
+        assert self.desk is not None
+        slept = self.desk.clock.take_sleep()
         batch, self._inbox = self._inbox, []
+        if slept:
+            batch.insert(0, e.HostSlept(slept))
         covered = [(link, link.received) for link in self._touched.values()]
         self._touched = {}
         self._commit([self._handle(event) for event in batch], covered)
@@ -217,6 +240,7 @@ class Server:
         assert self.machine is not None
         for root in self.machine.fetch(event, self.disk.family):
             self._finished[root] = None
+        self.on_event(event)
         outcome = self.machine.handle(event, self.clock.now)
         self.on_turn(self.machine, outcome)
         return outcome
@@ -228,6 +252,8 @@ class Server:
         self.on_commit(changes)
         self._maybe_crash("after commit")
         self._send([effect for outcome in outcomes for effect in outcome.effects])
+        for listener in self.desk.listeners if self.desk else ():
+            listener(changes)
         self._evict(changes)
         self._maybe_crash("between batches")
         self._set_timer()
@@ -269,6 +295,9 @@ class Server:
             if isinstance(effect, fx.Close):
                 self._close(effect)
                 continue
+            if isinstance(effect, fx.Launch | fx.StopLaunch):
+                self.on_launch(effect)
+                continue
             to = getattr(effect, "to", None)
             if isinstance(to, Caller):
                 answer = self._callers.pop(to.token, None)
@@ -303,6 +332,8 @@ class Server:
             return wire.Abort(effect.execution, effect.now)
         if isinstance(effect, fx.Welcome):
             return wire.Welcome(effect.keep)
+        if isinstance(effect, fx.Retire):
+            return wire.Retire()
         return wire.Reply(effect.to.execution, effect.to.key, self._answer(effect))
 
     def _answer(self, effect: Any) -> Any:

@@ -7,10 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.planted import FAULTS, FAULTS_OF_INPUTS, Fault
+from tests.simulation.planted_operated import FAULTS_OF_OPERATION
 from tests.simulation.world import Failure, simulate
 
 #: Seeds that once failed; they are kept for ever.
-KNOWN = [int(line) for line in Path(__file__).with_name("seeds.txt").read_text().split()]
+KNOWN, KNOWN_OPERATED = (
+    [int(line) for line in Path(__file__).with_name(name).read_text().split()]
+    for name in ("seeds.txt", "seeds_operated.txt")
+)
 #: Seeds within which a planted fault must be found.
 PATIENCE = 60
 
@@ -29,11 +33,22 @@ def test_people_may_be_asked_whatever_breaks(first: int) -> None:
         simulate(seed, database=seed % 3 == 0, asks=True)
 
 
+@pytest.mark.parametrize("first", range(2_000, 2_030, 15))
+def test_it_may_be_operated_whatever_breaks(first: int) -> None:
+    """SD-2, SD-4, SD-5, SC-7 to SC-9, RC-4, RC-5, PO-2, PO-3, PO-5, EN-7: see `operated`."""
+    for seed in range(first, first + 15):
+        simulate(seed, database=seed % 3 == 0, operates=True)
+
+
 def test_what_once_failed_does_not_fail_again() -> None:
     for seed in KNOWN:
         simulate(seed)
         simulate(seed, database=True)
         simulate(seed, asks=True)
+    for seed in KNOWN_OPERATED:
+        simulate(seed, operates=True)
+        simulate(seed, operates=True, database=True)
+        simulate(seed, operates=True, asks=True)
 
 
 def test_the_real_store_remembers_what_the_list_does() -> None:
@@ -45,12 +60,13 @@ def test_the_real_store_remembers_what_the_list_does() -> None:
 def test_the_same_seed_gives_the_same_history() -> None:
     """STYLE 6: order is part of the answer."""
     assert simulate(7).story == simulate(7).story
+    assert simulate(7, operates=True).story == simulate(7, operates=True).story
 
 
 @pytest.mark.slow
 def test_many_seeds_end_well() -> None:
     for seed in range(10_000, 11_000):
-        simulate(seed, asks=seed % 2 == 0)
+        simulate(seed, asks=seed % 2 == 0, operates=seed % 4 >= 2)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
@@ -72,6 +88,18 @@ def test_a_planted_fault_of_inputs_is_found(fault: Fault) -> None:
         try:
             with fault():
                 simulate(seed, asks=True)
+        except Failure:
+            return
+    raise AssertionError(f"not found within {PATIENCE} seeds")
+
+
+@pytest.mark.parametrize("fault", FAULTS_OF_OPERATION, ids=lambda fault: fault.__name__)
+def test_a_planted_fault_of_operation_is_found(fault: Fault) -> None:
+    """As above, with people who change schedules, limits and pools."""
+    for seed in range(PATIENCE):
+        try:
+            with fault():
+                simulate(seed, operates=True)
         except Failure:
             return
     raise AssertionError(f"not found within {PATIENCE} seeds")

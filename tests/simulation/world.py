@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from coflux import wire
 from coflux.model import Abandoned, Error, Raised, Result, Returned
 from coflux.server.core import effects as fx
 from coflux.server.core import events as e
@@ -16,6 +17,7 @@ from tests.simulation.agent import Agent
 from tests.simulation.clock import BEGIN, Clock
 from tests.simulation.code import Library, encode
 from tests.simulation.link import Link
+from tests.simulation.operating import Operation
 from tests.simulation.oracles import Oracles, Violation
 from tests.simulation.server import POINTS, Server
 from tests.simulation.store import DatabaseDisk, Disk, ListDisk
@@ -29,11 +31,13 @@ LINES = 400
 class Simulation:
     """One history. `run()` raises `Violation` (or whatever the core raised) where it goes wrong."""
 
-    def __init__(self, seed: int, disk: Disk | None = None, asks: bool = False) -> None:
+    def __init__(
+        self, seed: int, disk: Disk | None = None, asks: bool = False, operates: bool = False
+    ) -> None:
         self.seed = seed
         self.rng = random.Random(seed)
         self.clock = Clock()
-        self.library = Library(self.rng, asks)
+        self.library = Library(self.rng, asks, operates)
         self.oracles = Oracles()
         self.disk = disk if disk is not None else ListDisk()
         self.server = Server(self.clock, self.rng, self.disk)
@@ -45,6 +49,7 @@ class Simulation:
         self.is_troubled = True
         self._environments: dict[str, str] = {}
         self._executions: list[str] = []
+        self.operation = Operation(self) if operates else None
 
     # --- what agents need (`agent.Surroundings`) ------------------------------------------------
 
@@ -66,8 +71,10 @@ class Simulation:
     def dial(self, agent: Agent) -> Link | None:
         return self.server.dial()
 
-    def started(self, execution: str) -> None:
-        self.oracles.started(execution)
+    def started(self, assignment: wire.Execute) -> None:
+        self.oracles.started(assignment.execution)
+        if self.operation is not None:
+            self.operation.oracle.started(assignment)
 
     def told(self, execution: str, answer: Any) -> None:
         self.oracles.answered(answer)
@@ -91,9 +98,13 @@ class Simulation:
         while not self._is_over() and self.clock.step(end):
             pass
         self.clock.step(self.clock.now)
+        if self.operation is not None:
+            self.operation.close()
         for _ in range(5_000):  # what is still being stopped
             if self._is_quiet() or not self.clock.step(self.clock.now + 60_000):
                 break
+        if self.operation is not None and not self.operation.is_closed:
+            raise Violation("launched agents are left, or taken to be")
         machine = self._machine()
         self.oracles.check(machine, self.clock.now)
         processes = {id for agent in self.agents for id in agent.executors}
@@ -106,9 +117,11 @@ class Simulation:
 
     def _furnish(self) -> None:
         for name, base in (("dev", "default"), ("dev/a", "dev")):
-            self._insist(lambda to, n=name, b=base: e.EnvironmentRequested(to, n, b))
+            self.insist(lambda to, n=name, b=base: e.EnvironmentRequested(to, n, b))
         for number in range(self.rng.randint(2, 4)):
             self._add_agent(("default", "dev", "default", "dev/a")[number])
+        if self.operation is not None:
+            self.operation.furnish()
 
     def _add_agent(self, environment: str) -> None:
         name = f"agent{len(self.agents)}"
@@ -123,6 +136,8 @@ class Simulation:
             self.clock.after(self.rng.randint(2_000, TROUBLE), self._meddle)
         for _ in range(self.rng.choice([0, 2, 5, 12])):
             self.clock.after(self.rng.randint(1_000, TROUBLE), self._break_something)
+        if self.operation is not None:
+            self.operation.plan(TROUBLE)
 
     def _calm_down(self) -> None:
         """Nothing breaks any more, and there is somebody for everything."""
@@ -132,8 +147,10 @@ class Simulation:
         if self.server.machine is None:
             self.server.start()
         for name in ("default", "dev", "dev/a"):
-            self._insist(lambda to, n=name: self._state_request(to, n, "active"))
+            self.insist(lambda to, n=name: self._state_request(to, n, "active"))
             self._add_agent(name)
+        if self.operation is not None:
+            self.operation.calm_down()
         for agent in self.agents:
             if not agent.is_alive:
                 agent.start()
@@ -142,21 +159,29 @@ class Simulation:
         machine = self.server.machine
         if machine is None or not self.server.is_idle or self.clock.now < BEGIN + TROUBLE + 5_000:
             return False
+        if self.operation is not None and not self.operation.is_calm:
+            return False
         return all(run.status is not None for run in machine.state.runs.values())
 
     def _is_quiet(self) -> bool:
         is_in_use = any(session.used for session in self._machine().state.sessions.values())
         is_running = any(agent.executors for agent in self.agents)
+        if self.operation is not None and not self.operation.is_closed:
+            return False
         return self.server.is_idle and not is_in_use and not is_running
 
     def _on_turn(self, machine: Machine, outcome: Outcome) -> None:
         self.oracles.turn(machine, outcome, self.clock.now)
+        if self.operation is not None:
+            self.operation.oracle.turn(machine, outcome, self.clock.now)
         for change in outcome.changes:
             if isinstance(change, ResultRecorded) and isinstance(change.result, Abandoned):
                 self.oracles.abandoned(change, [a for a in self.agents if a.has(change.execution)])
 
     def _on_commit(self, changes: list[Change]) -> None:
         self.oracles.committed(changes)
+        if self.operation is not None and self.server.machine is not None:
+            self.operation.oracle.committed(self.server.machine.state, changes)
         for change in changes:
             self.say(_shorten(change))
             if isinstance(change, InputCreated):
@@ -176,7 +201,7 @@ class Simulation:
 
     # --- clients --------------------------------------------------------------------------------
 
-    def _insist(
+    def insist(
         self, event: Callable[[Caller], e.Event], done: Callable[[Any], None] | None = None
     ) -> None:
         """Ask again until there is an answer."""
@@ -194,7 +219,8 @@ class Simulation:
 
     def _submit(self) -> None:
         call = self.rng.choice(self.library.submissions)
-        environment = self.rng.choice(["default", "default", "dev", "dev/a"])
+        pooled = ["pooled"] if self.operation is not None else []
+        environment = self.rng.choice(["default", "default", "dev", "dev/a", *pooled])
         key = f"key{self.rng.randrange(10**9)}"
 
         def submitted(answer: Any) -> None:
@@ -204,10 +230,10 @@ class Simulation:
                 self._executions.append(id)
                 self._await(id)
 
-        self._insist(lambda to: e.RunRequested(to, environment, call, key, b"same"), submitted)
+        self.insist(lambda to: e.RunRequested(to, environment, call, key, b"same"), submitted)
 
     def _await(self, id: str) -> None:
-        self._insist(lambda to: e.OutcomeAwaited(to, id), self.oracles.answered)
+        self.insist(lambda to: e.OutcomeAwaited(to, id), self.oracles.answered)
 
     def _responder(self, input: str) -> Callable[[], None]:
         """A person who answers a question, or does not want to, or withdraws it."""
@@ -223,7 +249,7 @@ class Simulation:
             if isinstance(found, fx.Confirm) and how != "cancelled":
                 self.oracles.responded[input] = how
 
-        return lambda: self._insist(asked[how], done)
+        return lambda: self.insist(asked[how], done)
 
     def _meddle(self) -> None:
         """A person cancels, re-runs, sets a result, or pauses an environment."""
@@ -321,10 +347,15 @@ class Simulation:
             self.server.ask(lambda to: self._state_request(to, name, "active"), lambda _: None)
 
 
-def simulate(seed: int, database: bool = False, asks: bool = False) -> Simulation:
-    """Run a seed to its end, with the real store or with a list, and with people (`asks`)."""
+def simulate(
+    seed: int, database: bool = False, asks: bool = False, operates: bool = False
+) -> Simulation:
+    """Run a seed to its end, with the real store or with a list.
+
+    With `asks` people are asked; with `operates` others change schedules, limits and pools.
+    """
     disk: Disk = DatabaseDisk() if database else ListDisk()
-    simulation = Simulation(seed, disk, asks)
+    simulation = Simulation(seed, disk, asks, operates)
     try:
         simulation.run()
     except Exception as error:

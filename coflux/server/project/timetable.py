@@ -17,7 +17,7 @@ from coflux.server.core.events import ScheduleDue
 from coflux.server.core.schedules import CAUGHT_UP
 from coflux.server.core.submission import find_definition
 from coflux.server.project import submissions
-from coflux.server.project.calendar import calendar_of
+from coflux.server.project.calendar import Calendar, calendar_of
 from coflux.server.project.orchestrator import LOOK_MS, Orchestrator
 
 
@@ -44,7 +44,8 @@ class Timetable:
 
     def _committed(self, changes: list[c.Change]) -> None:
         state = self._orchestrator.machine.state
-        touched = {x.schedule for x in changes if isinstance(x, c.ScheduleSet | c.ScheduleAdvanced)}
+        found = [x.schedule for x in changes if isinstance(x, c.ScheduleSet | c.ScheduleAdvanced)]
+        touched = dict.fromkeys(found)  # in order, for equal instants fire in this order
         for id in touched:
             schedule = state.schedules.get(id)
             if schedule is None:
@@ -55,8 +56,7 @@ class Timetable:
             self._set_timer()
 
     def _look_at(self, schedule: Schedule) -> None:
-        calendar = calendar_of(schedule.spec.cron, schedule.spec.zone)
-        instant = calendar.after(schedule.cursor)
+        instant = self._calendar(schedule).after(schedule.cursor)
         if instant is None:
             self._next.pop(schedule.id, None)
         else:
@@ -82,7 +82,7 @@ class Timetable:
         self._set_timer()
 
     def _tell(self, schedule: Schedule, now: int) -> None:
-        calendar = calendar_of(schedule.spec.cron, schedule.spec.zone)
+        calendar = self._calendar(schedule)
         instants = calendar.newest(schedule.cursor, now, CAUGHT_UP)
         first = calendar.after(schedule.cursor)
         # Until the core has decided, which moves the cursor.
@@ -97,6 +97,9 @@ class Timetable:
                 first is not None and first < instants[0], submission, problem,
             )
         )  # fmt: skip
+
+    def _calendar(self, schedule: Schedule) -> Calendar:
+        return calendar_of(schedule.spec.cron, schedule.spec.zone)
 
     def _submission(self, schedule: Schedule) -> tuple[Submission | None, str]:
         spec = schedule.spec
