@@ -22,7 +22,11 @@ class Store:
         self.path = directory / "store.db"
         self._database = open_database(self.path)
         bind(self._database)
-        migrate(self._database, self.path)
+        try:
+            migrate(self._database, self.path)
+        except BaseException:
+            self._database.close()
+            raise
         self.reader = Reader(self._database)
         self._writer = Writer(self._database, state, self.reader.newest())
 
