@@ -196,6 +196,18 @@ class TestOverlap:
         world.returns(first)
         assert world.status(third) == "assigned"
 
+    def test_a_finished_run_that_is_run_again_does_not_wait_for_later_ones(
+        self, world: World
+    ) -> None:
+        """SD-5, SC-11."""
+        world.agent()
+        id = made(world, overlap="queue")
+        (first,) = due(world, id, world.now + 1)
+        world.start(first)
+        world.returns(first)
+        due(world, id, world.now + 2)
+        assert world.status(world.rerun(first)) == "assigned"
+
     def test_what_waits_in_the_queue_of_a_deleted_schedule_goes_on(self, world: World) -> None:
         """SD-5, SC-6."""
         world.agent()

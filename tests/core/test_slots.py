@@ -86,6 +86,15 @@ def test_a_limit_of_the_project_counts_over_all_environments_without_their_own(
     assert assigned(world, there) == [True]
 
 
+def test_one_that_needs_more_units_than_there_are_holds_up_only_itself(world: World) -> None:
+    """SC-7, SC-11."""
+    world.agent()
+    impossible = world.submit("wf", slots={"gpu": 2})
+    other = world.submit("wf", slots={"gpu": 1})
+    assert assigned(world, impossible, other) == [False, True]
+    assert world.reason(impossible).text.startswith("waits for 2 slots of gpu (1 in all)")
+
+
 def test_one_that_needs_more_units_is_not_overtaken_for_ever(world: World) -> None:
     """SC-4, SC-7: and it says whom it lets go first."""
     world.slot("gpu", 2)

@@ -147,7 +147,7 @@ def _slotless(state: State, agenda: Agenda, execution: Execution, now: int) -> R
         front = agenda.front(lane) if key.slots and set(dict(key.slots)) & set(named) else None
         if front is None or front[1] == execution.id:
             continue
-        wanted = slots.lacking(state, state.executions[front[1]], now)
+        wanted = slots.keeps_for_itself(state, state.executions[front[1]], now)
         name = next((name for name in wanted if name in named), None)
         if name is not None:
             text = f"waits for a slot of {name}, which {front[1]} is to get first"

@@ -229,10 +229,10 @@ def _assign_best(turn: Turn, environment: str) -> bool:
         if not lacking and not (named and any(name in lacked for name in named)):
             _give(turn, execution, session)
             return True
-        # One that needs more units than are free is not overtaken for ever by those with less.
         for name in lacking:
-            lacked[name] = None
             _wait_for_rate(turn, name, environment)
+        # One that needs more units than are free is not overtaken for ever by those with less.
+        lacked.update(dict.fromkeys(slots.keeps_for_itself(turn.state, execution, turn.now)))
     return False
 
 

@@ -52,6 +52,18 @@ def lacking(state: State, execution: Execution, now: int) -> list[str]:
     ]
 
 
+def keeps_for_itself(state: State, execution: Execution, now: int) -> list[str]:
+    """Slots that nobody may have before it, because it needs more units than are free (SC-7).
+
+    None that it could never have: whoever asks for more than there is holds up only himself.
+    """
+    units = units_of(execution)
+    limits = {name: limit_of(state, name, execution.environment).units for name in units}
+    if any(limit is not None and units[name] > limit for name, limit in limits.items()):
+        return []
+    return lacking(state, execution, now)
+
+
 def has_room(state: State, name: str, execution: Execution, units: int) -> bool:
     """Whether so many units are free, those that waiting holders would lend it included."""
     allowed = limit_of(state, name, execution.environment).units

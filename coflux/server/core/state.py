@@ -353,9 +353,10 @@ class State:
         """The oldest unfinished run of its schedule that a run comes after (SD-5).
 
         One that was deferred to this run is finished when this one is, and does not hold it back.
+        A run that has been finished and is run again by hand comes after nothing.
         """
         schedule = self.schedules.get(run.schedule or "") if run.is_in_turn else None
-        for id in schedule.runs if schedule is not None else ():
+        for id in schedule.runs if schedule is not None and run.id in schedule.runs else ():
             if id == run.id:
                 return None
             if not self._leads_to(self.runs[id], run):
