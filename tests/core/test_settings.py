@@ -293,6 +293,17 @@ class TestWaitingProcesses:
         world.returns(between)
         assert world.status(stranger) == "assigned"
 
+    def test_work_is_taken_at_once_when_a_wait_is_over(self, world: World) -> None:
+        """WA-10, SC-6."""
+        world.set(waiting_processes=1)
+        world.agent()
+        run = running(world)
+        world.waits(run, world.calls(run, "t", 1, delay_ms=60_000), timeout=1_000)
+        stranger = world.submit("wf2")
+        assert world.status(stranger) == "queued"
+        world.after(1_000)
+        assert world.status(stranger) == "assigned"
+
     def test_another_agent_takes_the_rest(self, world: World) -> None:
         """WA-10: the cap is each agent's."""
         world.set(waiting_processes=1)

@@ -253,6 +253,9 @@ def _complete(turn: Turn, execution: Execution, wait: Wait) -> None:
 
 
 def _release(turn: Turn, execution: Execution) -> None:
+    session = turn.state.sessions.get(execution.assigned_to or "")
+    if session is not None and caps.is_crowded_with_waiting(turn.state, session):
+        turn.agenda.stirred[session.environment] = None  # it may take new work again (WA-10)
     turn.record(Unblocked(execution.id, turn.now))
     for wait in list(execution.waits.values()):
         _close(turn, execution, wait)
