@@ -19,7 +19,7 @@ _CLI = [sys.executable, "-m", "coflux"]
 class Stack:
     """`with Stack("reuse") as stack: stack.run("fan_out", 1000)`."""
 
-    def __init__(self, isolation: str, concurrency: int = 8) -> None:
+    def __init__(self, isolation: str, concurrency: int = 12) -> None:
         self.isolation, self.concurrency = isolation, concurrency
         self.folder = tempfile.TemporaryDirectory(prefix="coflux-benchmark-")
         self.processes: list[subprocess.Popen[str]] = []

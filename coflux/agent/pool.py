@@ -35,6 +35,8 @@ from coflux.model import Crashed, Record, Result, TimedOut
 GRACE_S = 5.0
 #: Executors that wait for work, ready before it comes.
 _SPARES = 2
+#: Executors that are kept for use again: with several, one that is idle has also cleaned up.
+_WARM = 8
 #: Executions remembered, so that one which the server sends again is not started again.
 _REMEMBERED = 100_000
 
@@ -250,9 +252,11 @@ class Pool:
     def _prepare(self) -> None:
         """Let as many executors be born as will be needed."""
         wanted = len(self._waiting)
-        if not self._is_reusing or not self._links:
+        if not self._is_reusing:
             wanted += min(_SPARES, self._config.concurrency)
         while len(self._idle) + len(self._unborn) < wanted:
+            self._bear()
+        while self._is_reusing and len(self._links) < min(_WARM, self._config.concurrency):
             self._bear()
 
     def _bear(self) -> None:

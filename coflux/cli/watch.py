@@ -20,11 +20,15 @@ from coflux.cli.output import (
     outcome_lines,
     status,
 )
+from coflux.model import is_input
 
 if TYPE_CHECKING:
     from coflux.client import Run
     from coflux.client.outcome import Outcome
     from coflux.client.views import Attempt, RunView, Step
+
+#: Codes of reasons that do not go away by themselves.
+_LASTING = ("agent", "cap", "paused", "tags")
 
 
 def wait_for_run(run: Run, *, as_json: bool, detachable: bool = True) -> int:
@@ -79,7 +83,10 @@ def detached(id: str) -> int:
 
 
 def _print_lines(run: Run) -> None:
-    """One line when the run begins, one for each attempt that ended, one when the run ends."""
+    """One line when the run begins, one for each attempt that ended, one when the run ends.
+
+    And one for each that somebody has to do something about.
+    """
     seen: set[str] = set()
     view: RunView | None = None
     for view in run.follow():
@@ -88,6 +95,8 @@ def _print_lines(run: Run) -> None:
             click.echo(f"{view.run} {view.target} in {view.environment}")
         for step, attempt in _ended(view, seen):
             click.echo(_line(step, attempt))
+        for step, attempt in _held_up(view, seen):
+            click.echo(f"{_line(step, attempt)}: {clean(attempt.reason['text'])}")
     if view is not None:
         click.echo(f"{status(view.status)} {view.run}")
 
@@ -100,6 +109,24 @@ def _ended(view: RunView, seen: set[str]) -> list[tuple[Step, Attempt]]:
                 seen.add(attempt.execution)
                 found.append((step, attempt))
     return sorted(found, key=lambda pair: pair[1].ended_at or 0)
+
+
+def _held_up(view: RunView, seen: set[str]) -> list[tuple[Step, Attempt]]:
+    found = []
+    for step in view.steps:
+        for attempt in step.executions:
+            reason = attempt.reason
+            if not isinstance(reason, dict) or not _needs_somebody(reason):
+                continue
+            if (told := f"{attempt.execution} {reason['code']}") not in seen:
+                seen.add(told)
+                found.append((step, attempt))
+    return found
+
+
+def _needs_somebody(reason: dict[str, Any]) -> bool:
+    is_asking = any(is_input(id) for id in reason.get("ids", ()))
+    return is_asking or reason.get("code") in _LASTING
 
 
 def _line(step: Step, attempt: Attempt) -> str:
