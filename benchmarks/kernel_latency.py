@@ -73,11 +73,13 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def process(*command: str, environment: dict[str, str], log: Path) -> Iterator[None]:
+def process(
+    *command: str, environment: dict[str, str], log: Path, before: tuple[str, ...] = ()
+) -> Iterator[None]:
     with log.open("ab") as output:
         running = subprocess.Popen(
-            [sys.executable, "-m", *command], env=environment, stdout=output, stderr=output,
-            stdin=subprocess.DEVNULL,
+            [*before, sys.executable, "-m", *command], env=environment,
+            stdout=output, stderr=output, stdin=subprocess.DEVNULL,
         )  # fmt: skip
     try:
         yield
@@ -185,7 +187,9 @@ def flooded(kernel: Kernel, url: str, token: str, folder: Path, options: Any) ->
     environment = {**os.environ, "COFLUX_HOST": url, "COFLUX_TOKEN": token}
     command = ["coflux", "agent", str(HERE / "flows.py"), "--register", "--isolation", "reuse"]
     where = url.rpartition("/")[2] or "server"
-    with process(*command, environment=environment, log=folder / "agent.log"):
+    # As a kernel's agent does, it gives way to the notebook.
+    before = ("nice", "-n", str(config.BESIDE_NOTEBOOKS))
+    with process(*command, environment=environment, log=folder / "agent.log", before=before):
         client = cf.Client(config.resolve(host=url, token=token))
         wait(lambda: "flows" in client.manifests(), "the agent registers")
         # Executors are warm, and everything is imported.

@@ -27,6 +27,8 @@ else:
 DEFAULT_PORT = 7777
 DEFAULT_HOST = f"http://127.0.0.1:{DEFAULT_PORT}"
 FILE_NAME = "coflux.toml"
+#: By how much processes of Coflux give way to a notebook's server and kernels (`os.nice`).
+BESIDE_NOTEBOOKS = 5
 #: The settings, as flags, as `COFLUX_` variables in upper case, and as keys of `coflux.toml`.
 SETTINGS = ("host", "token", "project", "environment", "data_dir")
 _DEFAULTS = {

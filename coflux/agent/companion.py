@@ -25,6 +25,7 @@ from coflux.agent.control import Loaded
 from coflux.agent.spool import Ticket
 from coflux.blobs import Blobs, LocalBlobs
 from coflux.blobs.http import HttpBlobs
+from coflux.config import BESIDE_NOTEBOOKS
 from coflux.errors import CofluxError, Refused
 from coflux.model import Definition
 
@@ -187,6 +188,7 @@ def main() -> int:
     for number in (orders, answers):
         os.set_inheritable(number, False)
     sys.argv[:] = ["coflux-companion"]
+    os.nice(BESIDE_NOTEBOOKS)
     # The owner's Ctrl-C is for the owner.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(level=logging.WARNING)

@@ -21,6 +21,7 @@ from tornado.routing import URLSpec
 from tornado.web import RequestHandler
 from traitlets import Unicode
 
+from coflux.config import BESIDE_NOTEBOOKS
 from coflux.errors import Conflict, Refused, Unavailable
 from coflux.jupyter.activity import Activity, Working
 from coflux.jupyter.attaching import Attached, Place, at, over
@@ -91,7 +92,7 @@ class CofluxApp(ExtensionApp):
             return
         try:
             self._gateway, self._announce = open_gateway(
-                self._data_dir(), project_command(), self._cleanup
+                self._data_dir(), project_command(BESIDE_NOTEBOOKS), self._cleanup
             )
         except Conflict as conflict:
             # Another server has the data: that one is as good as one of our own.

@@ -42,9 +42,9 @@ _CLOSE_SECONDS = 5.0
 log = logging.getLogger("coflux.server")
 
 
-def project_command() -> tuple[str, ...]:
-    """What starts a project process."""
-    return (sys.executable, "-m", "coflux.server.project.process")
+def project_command(nice: int = 0) -> tuple[str, ...]:
+    """What starts a project process, which gives way to others by so much."""
+    return (sys.executable, "-m", "coflux.server.project.process", "--nice", str(nice))
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--project", required=True)
     parser.add_argument("--directory", required=True, type=Path)
     parser.add_argument("--socket", required=True)
+    parser.add_argument("--nice", type=int, default=0)
     options = parser.parse_args(arguments)
+    os.nice(options.nice)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         asyncio.run(_serve(options.project, options.directory, options.socket))
