@@ -134,8 +134,8 @@ class Nursery:
         return control.Begin(self._config.repositories, directory, self.preload)
 
     def _spawn(self, module: str, numbers: tuple[int, ...]) -> subprocess.Popen[bytes]:
-        # Compiled files are told from outdated ones by size and full seconds: two quick edits of one
-        # length would look the same. So where edits are expected, none are left behind.
+        # Outdated compiled files are known by size and full seconds: two quick edits of one length
+        # would look the same. So where edits are expected, none are left behind.
         leaves_none = ["-B"] if self._config.reload or self._config.dev else []
         return subprocess.Popen(
             [sys.executable, *leaves_none, "-m", module, *map(str, numbers)],
