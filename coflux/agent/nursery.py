@@ -134,11 +134,10 @@ class Nursery:
         return control.Begin(self._config.repositories, directory, self.preload)
 
     def _spawn(self, module: str, numbers: tuple[int, ...]) -> subprocess.Popen[bytes]:
-        # Outdated compiled files are known by size and full seconds: two quick edits of one length
-        # would look the same. So where edits are expected, none are left behind.
-        leaves_none = ["-B"] if self._config.reload or self._config.dev else []
+        # -B: outdated compiled files are known by size and full seconds, and two quick edits of one
+        # length would look the same. So none are left behind.
         return subprocess.Popen(
-            [sys.executable, *leaves_none, "-m", module, *map(str, numbers)],
+            [sys.executable, "-B", "-m", module, *map(str, numbers)],
             pass_fds=numbers,
             stdin=subprocess.DEVNULL,
             cwd=self._config.directory,
