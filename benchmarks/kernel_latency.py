@@ -16,13 +16,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import multiprocessing
 import os
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
 import uuid
@@ -166,11 +166,11 @@ def report(what: str, times: list[float], more: str = "") -> float:
     return p95
 
 
-def watch_run(client: cf.Client, run: str, done: threading.Event, heard: list[int]) -> None:
-    """What a page with the run open receives."""
-    address = f"{client.host.replace('http', 'ws', 1)}/api/v1/projects/default/topics"
+def watch_run(host: str, token: str, run: str, done: Any, heard: Any) -> None:
+    """What a page with the run open receives; in a process of its own, as a browser is."""
+    address = f"{host.replace('http', 'ws', 1)}/api/v1/projects/default/topics"
     connected = websocket.create_connection(
-        address, header=[f"Authorization: Bearer {client.transport.token}"], timeout=1
+        address, header=[f"Authorization: Bearer {token}"], timeout=1
     )
     with contextlib.closing(connected):
         for number, topic in enumerate(("run", "graph")):
@@ -179,7 +179,7 @@ def watch_run(client: cf.Client, run: str, done: threading.Event, heard: list[in
             )
         while not done.is_set():
             with contextlib.suppress(websocket.WebSocketTimeoutException):
-                heard[0] += len(connected.recv())
+                heard.value += len(connected.recv())
 
 
 def flooded(kernel: Kernel, url: str, token: str, folder: Path, options: Any) -> float:
@@ -195,8 +195,11 @@ def flooded(kernel: Kernel, url: str, token: str, folder: Path, options: Any) ->
         # Executors are warm, and everything is imported.
         client.submit("flows/flood", 200, 1.0).result(timeout=60)
         run = client.submit("flows/flood", options.rate, options.seconds + 2)
-        done, heard = threading.Event(), [0]
-        watcher = threading.Thread(target=watch_run, args=(client, run.id, done, heard))
+        spawning = multiprocessing.get_context("spawn")
+        done, heard = spawning.Event(), spawning.Value("q", 0)
+        watcher = spawning.Process(
+            target=watch_run, args=(client.host, client.transport.token, run.id, done, heard)
+        )
         watcher.start()
         time.sleep(1)
         times = kernel.measure(options.seconds)
@@ -205,7 +208,7 @@ def flooded(kernel: Kernel, url: str, token: str, folder: Path, options: Any) ->
         watcher.join()
         client.close()
     name = "inside" if where == "coflux" else "beside"
-    return report(name, times, f"{rate:.0f} steps/s, {heard[0] / 1e6:.1f} MB to the page")
+    return report(name, times, f"{rate:.0f} steps/s, {heard.value / 1e6:.1f} MB to the page")
 
 
 def main(options: argparse.Namespace) -> int:
