@@ -261,6 +261,7 @@ def test_the_sockets_of_a_killed_server_are_removed(short: Path) -> None:
     with process(data_dir) as server:
         address(server)
         stale = Path(json.loads((data_dir / "server.lock").read_text())["sockets"])
+        eventually(lambda: list(stale.iterdir()))  # the project's process is there
         server.kill()
         server.wait(10)
     assert stale.exists()
