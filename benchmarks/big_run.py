@@ -242,7 +242,7 @@ def waits(served: Served) -> float:
     asking.start()
     while not ended.is_set():
         longest = max(longest, timed(lambda: served.get("environments")))
-        time.sleep(0.005)
+        time.sleep(0.005)  # asked as often as a page may be
     asking.join()
     return longest
 

@@ -117,7 +117,7 @@ def flood(rate: int = 1000, seconds: float = 10.0) -> float:
     while (passed := time.perf_counter() - begun) < seconds:
         due = int(passed * rate) - len(parts)
         parts += [echo.submit(n) for n in range(due)]
-        time.sleep(0.02)
+        time.sleep(0.02)  # the rate is kept in small portions
     for part in parts:
         part.result()
     return len(parts) / (time.perf_counter() - begun)

@@ -148,7 +148,7 @@ class Kernel:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             times.append(self.round_trip())
-            time.sleep(PAUSE_S)
+            time.sleep(PAUSE_S)  # a person types; the server is not to be flooded by us
         return sorted(times)
 
     def close(self) -> None:
@@ -201,7 +201,7 @@ def flooded(kernel: Kernel, url: str, token: str, folder: Path, options: Any) ->
             target=watch_run, args=(client.host, client.transport.token, run.id, done, heard)
         )
         watcher.start()
-        time.sleep(1)
+        time.sleep(1)  # until the flood is under way
         times = kernel.measure(options.seconds)
         rate = run.result(timeout=600)
         done.set()

@@ -135,7 +135,7 @@ class _Nothing:
     co_names: tuple[str, ...] = ()
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it comes without types
     """As cloudpickle's, which forgets where code comes from: tracebacks would show no line."""
 
     def __init__(self, output: io.BytesIO) -> None:

@@ -115,7 +115,7 @@ class NoInput(io.TextIOBase):
     def read(self, size: int | None = -1, /) -> NoReturn:
         raise EOFError("an execution has no standard input; pass what it needs as arguments")
 
-    def readline(self, size: int = -1, /) -> NoReturn:  # type: ignore[override]
+    def readline(self, size: int = -1, /) -> NoReturn:  # type: ignore[override]  # never returns
         self.read()
 
 

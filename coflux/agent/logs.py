@@ -77,7 +77,7 @@ class LogBuffer:
     def _move_to_file(self) -> None:
         if self._file is None:
             # Without a name: it is gone with the process, however that ends.
-            self._file = tempfile.TemporaryFile(prefix="coflux-logs-")  # noqa: SIM115
+            self._file = tempfile.TemporaryFile(prefix="coflux-logs-")  # noqa: SIM115 - stays open
         data = b"".join(_LENGTH.pack(len(entry)) + entry for entry in self._memory)
         self._file.seek(self._written_to)
         self._file.write(data)

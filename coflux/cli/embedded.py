@@ -134,7 +134,7 @@ class Embedded:
             for name, process in mine:
                 if process.poll() is not None:
                     return name
-            time.sleep(0.2)
+            time.sleep(0.2)  # nothing waits for several processes at once
 
     # --- processes ----------------------------------------------------------------------------
 

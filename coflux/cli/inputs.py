@@ -68,11 +68,7 @@ def respond(call: Invocation, id: str, answer: str) -> None:
 
     The answer must fit the schema of the question, if it has one; the first one counts.
     """
-    found = call.client.inputs.respond(id, read_value(answer))
-    if call.as_json:
-        emit(found)
-    else:
-        click.echo(f"answered {id}")
+    _report(call, call.client.inputs.respond(id, read_value(answer)), f"answered {id}")
 
 
 @inputs.command()
@@ -80,11 +76,14 @@ def respond(call: Invocation, id: str, answer: str) -> None:
 @common
 def dismiss(call: Invocation, id: str) -> None:
     """Refuse to answer a question; the code that waits for it gets InputDismissed."""
-    found = call.client.inputs.dismiss(id)
+    _report(call, call.client.inputs.dismiss(id), f"dismissed {id}")
+
+
+def _report(call: Invocation, found: dict[str, Any], done: str) -> None:
     if call.as_json:
         emit(found)
     else:
-        click.echo(f"dismissed {id}")
+        click.echo(done)
 
 
 def _line(text: str) -> str:

@@ -87,7 +87,7 @@ def common(function: C) -> C:
         click.option("--host", metavar="URL", help="Server: a URL, or host:port."),
     ):
         decorated = option(decorated)
-    return decorated  # type: ignore[no-any-return]
+    return decorated  # type: ignore[no-any-return]  # click types decorators as Any
 
 
 # --- arguments of targets ---------------------------------------------------------------------

@@ -14,7 +14,6 @@ import sys
 import sysconfig
 import tempfile
 import threading
-import time
 from collections import deque
 from pathlib import Path
 from typing import IO
@@ -182,9 +181,8 @@ class AgentProcess:
             self._failure = message.reason
 
     def _end_code(self) -> str:
-        deadline = time.monotonic() + _END_S
-        while self._process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_S)
         code = self._process.returncode
         return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
 

@@ -43,7 +43,7 @@ _NO_GATEWAY: Any = None
 class _Forwarding(RouteHandler):
     """What HTTP and WebSockets have in common."""
 
-    def initialize(  # type: ignore[override]
+    def initialize(  # type: ignore[override]  # what the rules of its routes pass
         self, attached: Attached, authenticator: JupyterAuthenticator, routes: dict[str, Route]
     ) -> None:
         super().initialize(_NO_GATEWAY, authenticator, routes)
@@ -148,9 +148,7 @@ class Forwarded(_Forwarding):
             self._stream.close()
 
     def _abandon(self) -> None:
-        stream = self.request.connection.stream  # type: ignore[union-attr]
-        if stream is not None:
-            stream.close()
+        self.break_off()
 
 
 class Joined(_Forwarding):

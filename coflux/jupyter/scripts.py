@@ -15,7 +15,7 @@ from coflux.server.gateway.pages import Page
 WIDGET = Path(__file__).with_name("widget.js")
 
 
-class WidgetScript(Page, JupyterHandler):  # type: ignore[misc]
+class WidgetScript(Page, JupyterHandler):  # type: ignore[misc]  # it comes without types
     """The view of a run, as a module."""
 
     def get(self, *parameters: str) -> None:

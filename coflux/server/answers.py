@@ -21,12 +21,16 @@ class Answer(msgspec.Struct, kw_only=True, omit_defaults=True):
 # --- everywhere -------------------------------------------------------------------------------
 
 
+#: What a program goes by.
+ProblemCode = Literal[
+    "invalid", "not_found", "conflict", "forbidden", "unavailable", "unauthorized", "internal"
+]
+
+
 class Problem(Answer):
     """Why a request was refused, and what to do."""
 
-    code: Literal[
-        "invalid", "not_found", "conflict", "forbidden", "unavailable", "unauthorized", "internal"
-    ]  # fmt: skip
+    code: ProblemCode
     message: str
     #: Path of the field at fault.
     field: str | None = None

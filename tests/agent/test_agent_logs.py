@@ -26,7 +26,7 @@ def structured():
     print("before")
     cf.log_info("hello {name}", name="Ada", extra=[1])
     print("between")
-    logging.getLogger("some.library").warning("careful %s", 1)
+    logging.getLogger("some.package").warning("careful %s", 1)
     logging.info("info")
     cf.log_debug("d")
     cf.log_error("{missing}")

@@ -14,7 +14,7 @@ import msgspec
 from coflux import wire
 from coflux.model import Crashed, Result, TimedOut
 from tests.simulation.clock import Clock
-from tests.simulation.code import Crash, Library, Program
+from tests.simulation.code import Crash, Program, Programs
 from tests.simulation.link import Link
 
 #: Requests of running code, which may be sent again after later messages.
@@ -26,7 +26,7 @@ class Surroundings(Protocol):
 
     clock: Clock
     rng: random.Random
-    library: Library
+    programs: Programs
 
     def request_session(self, agent: Agent) -> None:
         """Ask the server for a session; `agent.open(session)` follows, sooner or later."""
@@ -155,7 +155,7 @@ class Agent:
             for each in self.executors.values()
         ]
         owed = [wire.Held(execution, "running") for execution in self._owed.values()]
-        repository = wire.Repository("repo", tuple(self.world.library.definitions))
+        repository = wire.Repository("repo", tuple(self.world.programs.definitions))
         hello = wire.Hello(
             self.session, f"{self.name}.{self._processes}", (repository,), self.concurrency,
             held=(*held, *owed),
@@ -276,7 +276,7 @@ class Agent:
         if executor.is_over:
             return
         self.world.started(executor.assignment)
-        executor.program = self.world.library.program(executor.target, executor.execution)
+        executor.program = self.world.programs.program(executor.target, executor.execution)
         self._report(wire.Started(executor.execution))
         if executor.timeout_ms:
             self._later(executor, executor.timeout_ms, self._time_out)

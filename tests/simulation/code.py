@@ -61,7 +61,7 @@ def encode(text: str, *references: str) -> Value:
     return Value(data=data, size=len(data), references=found, key=key, type=kind, preview=text)
 
 
-class Library:
+class Programs:
     """The targets of one seed. Targets call only later ones, so no recursion is endless.
 
     With `asks` they ask people as well; with `operates` more name slots, and there is a sensor.

@@ -101,7 +101,7 @@ class Operation:
         )  # fmt: skip
 
     def _schedule(self, name: str) -> None:
-        call = self._rng.choice(self._world.library.submissions)
+        call = self._rng.choice(self._world.programs.submissions)
         self._calls[name] = call
         spec = ScheduleSpec(
             name, REPOSITORY, call.target, str(self._rng.choice([3_000, 7_000, 20_000])),

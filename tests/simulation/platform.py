@@ -79,7 +79,7 @@ class World(Protocol):
 
     clock: Any
     rng: random.Random
-    library: Any
+    programs: Any
     server: Server
     agents: list[Agent]
     is_troubled: bool

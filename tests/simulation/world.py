@@ -15,7 +15,7 @@ from coflux.server.core.events import Caller
 from coflux.server.core.machine import Machine, Outcome
 from tests.simulation.agent import Agent
 from tests.simulation.clock import BEGIN, Clock
-from tests.simulation.code import Library, encode
+from tests.simulation.code import Programs, encode
 from tests.simulation.link import Link
 from tests.simulation.operating import Operation
 from tests.simulation.oracles import Oracles, Violation
@@ -37,7 +37,7 @@ class Simulation:
         self.seed = seed
         self.rng = random.Random(seed)
         self.clock = Clock()
-        self.library = Library(self.rng, asks, operates)
+        self.programs = Programs(self.rng, asks, operates)
         self.oracles = Oracles()
         self.disk = disk if disk is not None else ListDisk()
         self.server = Server(self.clock, self.rng, self.disk)
@@ -218,7 +218,7 @@ class Simulation:
         ask()
 
     def _submit(self) -> None:
-        call = self.rng.choice(self.library.submissions)
+        call = self.rng.choice(self.programs.submissions)
         pooled = ["pooled"] if self.operation is not None else []
         environment = self.rng.choice(["default", "default", "dev", "dev/a", *pooled])
         key = f"key{self.rng.randrange(10**9)}"

@@ -108,9 +108,7 @@ class BlobHandler(RouteHandler):
             os.close(descriptor)
 
     def _break(self) -> None:
-        stream = self.request.connection.stream  # type: ignore[union-attr]
-        if stream is not None:
-            stream.close()
+        self.break_off()
 
     def _abort(self) -> None:
         if self._upload is not None:

@@ -23,7 +23,7 @@ from coflux.errors import (
     Refused,
     Unavailable,
 )
-from coflux.server.answers import Failure, Problem
+from coflux.server.answers import Failure, Problem, ProblemCode
 from coflux.server.bodies import MAX_BODY
 from coflux.server.core.submission import nearest
 from coflux.server.gateway.auth import (
@@ -43,14 +43,16 @@ log = logging.getLogger("coflux.server")
 #: sending would otherwise see a broken connection instead of the reason.
 DRAIN = 64 * 1024 * 1024
 
-_CODES: dict[type[Refused], tuple[int, str]] = {
+_CODES: dict[type[Refused], tuple[int, ProblemCode]] = {
     InvalidRequest: (400, "invalid"),
     NotFound: (404, "not_found"),
     Conflict: (409, "conflict"),
     Forbidden: (403, "forbidden"),
     Unavailable: (503, "unavailable"),
 }
-_STATUS_CODES = {401: "unauthorized", 403: "forbidden", 404: "not_found", 409: "conflict"}
+_STATUS_CODES: dict[int, ProblemCode] = {
+    401: "unauthorized", 403: "forbidden", 404: "not_found", 409: "conflict",
+}  # fmt: skip
 
 
 class Handler(RequestHandler):
@@ -68,6 +70,13 @@ class Handler(RequestHandler):
 
     def check_xsrf_cookie(self) -> None:
         """Origin, checked by the authenticator, says whether a page of ours sent the request."""
+
+    def break_off(self) -> None:
+        """Cut the connection: a response that has begun cannot become a refusal any more."""
+        # Tornado's server always gives a connection over a stream; its types allow for others.
+        stream = self.request.connection.stream  # type: ignore[union-attr]
+        if stream is not None:
+            stream.close()
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = kwargs.get("exc_info", (None, None, None))[1]
@@ -100,7 +109,7 @@ def describe(error: BaseException | None, status: int) -> tuple[int, Problem]:
         for kind, (number, code) in _CODES.items():
             if isinstance(error, kind):
                 field = error.fields.get("field")
-                return number, Problem(code=code, message=str(error), field=field)  # type: ignore[arg-type]
+                return number, Problem(code=code, message=str(error), field=field)
     if isinstance(error, Unauthenticated):
         return 401, Problem(code="unauthorized", message=str(error))
     if isinstance(error, HTTPError):
@@ -109,7 +118,7 @@ def describe(error: BaseException | None, status: int) -> tuple[int, Problem]:
         return status, Problem(code="internal", message="The server failed; see its log.")
     code = _STATUS_CODES.get(status, "invalid")
     message = f"{HTTPStatus(status).phrase}."
-    return status, Problem(code=code, message=message)  # type: ignore[arg-type]
+    return status, Problem(code=code, message=message)
 
 
 class Unknown(Handler):
@@ -132,7 +141,7 @@ class RouteHandler(Handler):
     route: Route
     identity: Identity
 
-    def initialize(  # type: ignore[override]
+    def initialize(  # type: ignore[override]  # what the rules of its routes pass
         self, gateway: Gateway, authenticator: Authenticator, routes: dict[str, Route]
     ) -> None:
         super().initialize(gateway, authenticator)
@@ -149,6 +158,7 @@ class RouteHandler(Handler):
         header = self.request.headers.get("Content-Length", "0")
         # Tornado refuses what is no number, after this.
         length = int(header) if header.isascii() and header.isdigit() else 0
+        # See `break_off` for the type.
         self.request.connection.set_max_body_size(self.max_body + DRAIN)  # type: ignore[union-attr]
         try:
             await self._admit()
@@ -236,7 +246,7 @@ class RouteHandler(Handler):
 class JsonHandler(RouteHandler):
     """A route with a small body, kept in memory."""
 
-    def initialize(  # type: ignore[override]
+    def initialize(  # type: ignore[override]  # what the rules of its routes pass
         self, gateway: Gateway, authenticator: Authenticator, routes: dict[str, Route]
     ) -> None:
         super().initialize(gateway, authenticator, routes)

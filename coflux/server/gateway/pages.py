@@ -48,7 +48,7 @@ makes further ones.</p>
 class Page(Handler):
     """A path of the user interface."""
 
-    def initialize(  # type: ignore[override]
+    def initialize(  # type: ignore[override]  # what the rules of its routes pass
         self, gateway: Gateway, authenticator: Authenticator, base: str
     ) -> None:
         super().initialize(gateway, authenticator)

@@ -91,9 +91,7 @@ class Proxied(JsonHandler, _ToProject):
     def _abandon(self) -> None:
         if self._upstream is not None:
             self._upstream.close()
-        stream = self.request.connection.stream  # type: ignore[union-attr]
-        if stream is not None:
-            stream.close()
+        self.break_off()
 
 
 class Spliced(_ToProject):

@@ -6,7 +6,6 @@ Belongs here: keeping and finding. Does not belong here: delivering (`means`), w
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import msgspec
 from peewee import BlobField, IntegerField, Model, TextField
 
 from coflux.server.hooks.hook import Delivery, Ended, Hook
-from coflux.server.store.database import open_database
+from coflux.server.store.database import copy_database, open_database
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_hook = msgspec.msgpack.Decoder(Hook).decode
@@ -198,11 +197,7 @@ class HookStore:
 
     def copy_to(self, path: Path) -> None:
         """A consistent copy (DM-4)."""
-        copy = sqlite3.connect(path)
-        try:
-            self._database.connection().backup(copy)
-        finally:
-            copy.close()
+        copy_database(self._database, path)
 
     def close(self) -> None:
         """Let go of the file."""

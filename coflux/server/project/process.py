@@ -119,7 +119,7 @@ def _die(error: BaseException, changes: list[Change]) -> None:
     """Memory and disk may differ: say what led here, and start again from the disk."""
     traceback.print_exception(type(error), error, error.__traceback__)
     for change in changes[-STORY:]:
-        print(f"  {change}", file=sys.stderr)  # noqa: T201
+        print(f"  {change}", file=sys.stderr)  # noqa: T201 - as the traceback
     sys.stderr.flush()
     os._exit(70)
 

@@ -1,7 +1,8 @@
-"""Opening a project's SQLite files with the settings that durability asks for (SE-9)."""
+"""A project's SQLite files: opened so that they are durable (SE-9), copied while open (DM-4)."""
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 from peewee import SqliteDatabase
@@ -22,3 +23,12 @@ def open_database(path: Path, *, durable: bool = True) -> SqliteDatabase:
     )
     database.connect()
     return database
+
+
+def copy_database(database: SqliteDatabase, path: Path) -> None:
+    """A consistent copy of an open file (DM-4)."""
+    copy = sqlite3.connect(path)
+    try:
+        database.connection().backup(copy)
+    finally:
+        copy.close()

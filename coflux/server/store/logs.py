@@ -6,7 +6,6 @@ templates (`views`).
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ import msgspec
 from peewee import BlobField, BooleanField, IntegerField, Model, SqliteDatabase, TextField
 
 from coflux.model import LogEntry, Value
-from coflux.server.store.database import open_database
+from coflux.server.store.database import copy_database, open_database
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_values = msgspec.msgpack.Decoder(dict[str, Value]).decode
@@ -115,11 +114,7 @@ class LogStore:
 
     def copy_to(self, path: Path) -> None:
         """A consistent copy (DM-4)."""
-        copy = sqlite3.connect(path)
-        try:
-            self._database.connection().backup(copy)
-        finally:
-            copy.close()
+        copy_database(self._database, path)
 
     def close(self) -> None:
         """Let go of the file."""

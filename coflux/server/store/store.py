@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
 from coflux.server.core.changes import Change
 from coflux.server.core.state import State
-from coflux.server.store.database import open_database
+from coflux.server.store.database import copy_database, open_database
 from coflux.server.store.migrations import migrate
 from coflux.server.store.reader import Reader
 from coflux.server.store.schema import bind
@@ -45,11 +44,7 @@ class Store:
 
     def copy_to(self, path: Path) -> None:
         """A consistent copy (DM-4)."""
-        copy = sqlite3.connect(path)
-        try:
-            self._database.connection().backup(copy)
-        finally:
-            copy.close()
+        copy_database(self._database, path)
 
     def close(self) -> None:
         """Fold the write-ahead log in and let go of the file."""
