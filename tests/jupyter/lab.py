@@ -30,6 +30,8 @@ T = TypeVar("T")
 TOKEN = "a-token-for-tests"
 #: Seconds that anything may take on a busy machine.
 PATIENCE_S = 60.0
+#: Seconds that all cells of a notebook may take.
+COMMAND_S = 150.0
 #: In the environment of every process that belongs to a server.
 MARK = "COFLUX_TEST_JUPYTER"
 BROWSERS = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
@@ -311,14 +313,49 @@ class Lab:
         path = f"{self.tree}/{notebook}" if notebook else self.tree.partition("/")[0]
         self.page.goto(f"{self.jupyter.url}{path}?token={TOKEN}&reset")
         self.page.wait_for_function("window.jupyterapp !== undefined")
-        self.page.evaluate("async () => { await jupyterapp.started; await jupyterapp.restored }")
+        self.evaluate("async () => { await jupyterapp.started; await jupyterapp.restored }")
         if notebook:
             self.page.wait_for_function("window.jupyterapp.shell.currentWidget?.context?.isReady")
             self.wait_kernel()
 
+    def evaluate(self, function: str, argument: Any = None) -> Any:
+        """What a function of the page gives, which `page.evaluate` would await for ever.
+
+        Raises `AssertionError` with what the cells are doing when it gives nothing in time.
+        """
+        from playwright.sync_api import Error
+
+        try:
+            return self.page.evaluate(
+                f"""async ([argument, patience]) => {{
+                    let timer;
+                    const late = new Promise((_, fail) => {{
+                        timer = setTimeout(() => fail(new Error("not done in time")), patience);
+                    }});
+                    try {{
+                        return await Promise.race([({function})(argument), late]);
+                    }} finally {{
+                        clearTimeout(timer);
+                    }}
+                }}""",
+                [argument, COMMAND_S * 1000],
+            )
+        except Error as error:
+            raise AssertionError(
+                f"{function}: {error}; {self._cells()}; seen in {self.screenshot('lab-stuck')}"
+            ) from error
+
+    def _cells(self) -> Any:
+        """What each cell of the open notebook is doing, for people who look for a fault."""
+        return self.page.evaluate(
+            """() => Array.from(
+                jupyterapp.shell.currentWidget?.context?.model?.cells ?? [],
+                cell => [cell.executionCount, cell.executionState, cell.sharedModel.source])"""
+        )
+
     def wait_kernel(self) -> None:
         """Wait until the open notebook's kernel is there."""
-        self.page.evaluate(
+        self.evaluate(
             """async () => {
                 const session = jupyterapp.shell.currentWidget.context.sessionContext;
                 await session.ready;
@@ -326,9 +363,17 @@ class Lab:
             }"""
         )
 
+    def restart_kernel(self) -> None:
+        """Restart the open notebook's kernel and wait until it is there again."""
+        self.evaluate(
+            "async () => { await jupyterapp.shell.currentWidget.context.sessionContext"
+            ".session.kernel.restart() }"
+        )
+        self.wait_kernel()
+
     def command(self, name: str, arguments: dict[str, Any] | None = None) -> None:
         """Execute one of Lab's commands, to its end."""
-        self.page.evaluate(
+        self.evaluate(
             "async ([name, args]) => { await jupyterapp.commands.execute(name, args) }",
             [name, arguments or {}],
         )

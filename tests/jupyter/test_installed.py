@@ -95,11 +95,7 @@ def test_the_tutorial_as_a_person_goes_through_it(server: Jupyter, page: Any) ->
     run.get_by_text("succeeded").first.wait_for()
 
     # The kernel is restarted: the runs stay, and all of it can be done again.
-    page.evaluate(
-        "async () => { await jupyterapp.shell.currentWidget.context.sessionContext"
-        ".session.kernel.restart() }"
-    )
-    lab.wait_kernel()
+    lab.restart_kernel()
     run.get_by_text("succeeded").first.wait_for()
     lab.screenshot("installed-tutorial-restarted")
     before = len(server.coflux("/runs?environment=default"))
@@ -141,7 +137,7 @@ def test_a_production_run_is_repaired_as_a_person_does_it(server: Jupyter, page:
     prompt.fill("q")
     prompt.press("Enter")
 
-    page.evaluate("async () => { await window.ran }")
+    lab.evaluate("async () => { await window.ran }")
     lab.wait_all_run()
     lab.save()
     assert unexpected_errors(server, "production.ipynb") == []

@@ -35,6 +35,7 @@ def story(path):
 def test_a_run_is_carried_on_after_its_server_and_kernel_were_killed(tmp_path: Path) -> None:
     end = tmp_path / "end"
     with Jupyter() as server, open_browser() as page:
+        server.environment["COFLUX_RECONNECT_MS"] = "5000"
         server.write_notebook("story.ipynb", [*CELLS, f"%coflux run story '{end}'"])
         server.start("lab")
         lab = Lab(page, server)
