@@ -6,20 +6,22 @@ Does not belong here: storing the bytes, and announcing the target.
 
 from __future__ import annotations
 
+import dis
 import functools
-import importlib.metadata
 import importlib.util
 import io
 import linecache
 import sys
 import types
 from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import cloudpickle
 import msgspec
 
+from coflux import packages
+from coflux.code import is_project_file
 from coflux.errors import CofluxError, NotSerialisable
 from coflux.model import Options, Record, TargetType
 from coflux.options import When
@@ -39,17 +41,32 @@ class Header(Record):
     name: str
     type: TargetType
     options: Options
-    #: Installed distributions that the function's module uses, as `name==version`.
-    packages: tuple[str, ...] = ()
+    #: Installed packages that the code uses, as `name==version`, by their top-level module.
+    needs: dict[str, str] = {}
     #: Sources of the files and cells that the code comes from, for tracebacks.
     sources: dict[str, str] = {}
 
 
-def dump(target: Target[Any, Any], packages: tuple[str, ...] = ()) -> bytes:
+class Body(Record):
+    """A function by value, and what was met on the way."""
+
+    pickle: bytes
+    #: Files of the code that was pickled by value.
+    files: frozenset[str]
+    #: Top-level modules that the code uses.
+    modules: frozenset[str]
+
+
+def dump(target: Target[Any, Any]) -> bytes:
     """The target by value, with the globals that its function mentions.
 
     Raises `NotSerialisable`, naming the global that cannot be pickled.
     """
+    return with_header(target, make_body(target))
+
+
+def make_body(target: Target[Any, Any]) -> Body:
+    """The part that takes the longer the more data the function mentions; raises as `dump`."""
     function = target.__wrapped__
     output = io.BytesIO()
     pickler = _Pickler(output)
@@ -59,6 +76,11 @@ def dump(target: Target[Any, Any], packages: tuple[str, ...] = ()) -> bytes:
         raise NotSerialisable(
             f"{target.name} cannot be sent to other processes: {_culprit(function, error)}"
         ) from error
+    return Body(output.getvalue(), frozenset(pickler.files), frozenset(pickler.modules))
+
+
+def with_header(target: Target[Any, Any], body: Body) -> bytes:
+    """What `dump` gives."""
     header = Header(
         python=python_version(),
         bytecode=importlib.util.MAGIC_NUMBER,
@@ -66,15 +88,19 @@ def dump(target: Target[Any, Any], packages: tuple[str, ...] = ()) -> bytes:
         name=target.name,
         type=target.type,
         options=target.options,
-        packages=packages,
-        sources={file: source for file in sorted(pickler.files) if (source := _source(file))},
+        needs=packages.used_by(body.modules),
+        sources={file: source for file in sorted(body.files) if (source := _source(file))},
     )
     head = msgspec.msgpack.encode(header)
-    return _MAGIC + len(head).to_bytes(4, "big") + head + output.getvalue()
+    return _MAGIC + len(head).to_bytes(4, "big") + head + body.pickle
 
 
-def load(data: bytes) -> Target[Any, Any]:
-    """The target in the bytes; raises `CofluxError` where this Python cannot read it."""
+def load(data: bytes, tell: Callable[[str], None] | None = None) -> Target[Any, Any]:
+    """The target in the bytes.
+
+    `tell` is called when packages differ from those it was made with (CO-3). Raises `CofluxError`
+    where this Python cannot read it, or lacks a module that it needs (CO-4).
+    """
     if not data.startswith(_MAGIC):
         raise CofluxError("the blob holds no pickled target")
     begin = len(_MAGIC) + 4
@@ -92,11 +118,12 @@ def load(data: bytes) -> Target[Any, Any]:
     try:
         function, when = cloudpickle.loads(data[end:])
     except ImportError as error:
-        hint = f"; it was made with {', '.join(header.packages)}" if header.packages else ""
         raise CofluxError(
             f"{header.repository}/{header.name} needs the module {error.name!r}, which this agent"
-            f" does not have{hint}"
+            f" does not have{_hint(header, error.name or '')}"
         ) from error
+    if tell is not None and (text := packages.differences(header.needs.values())) is not None:
+        tell(f"{header.name} was {text}")
     judge: When | None = when
     return Target(
         function,
@@ -113,22 +140,13 @@ def python_version() -> str:
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def packages_of(function: Any) -> tuple[str, ...]:
-    """Distributions of the modules that a function's globals mention, as `name==version`."""
-    owners = _owners()
-    found: set[str] = set()
-    for name in getattr(function, "__code__", _Nothing).co_names:
-        value = getattr(function, "__globals__", {}).get(name)
-        module = getattr(value, "__module__", None) or getattr(value, "__name__", "")
-        for owner in owners.get(str(module).partition(".")[0], ()):
-            found.add(f"{owner}=={importlib.metadata.version(owner)}")
-    return tuple(sorted(found))
-
-
-@functools.cache
-def _owners() -> Mapping[str, list[str]]:
-    # Reads the files of every installed distribution: too slow for each cell of a notebook.
-    return importlib.metadata.packages_distributions()
+def _hint(header: Header, module: str) -> str:
+    package = header.needs.get(module.partition(".")[0])
+    if package is not None:
+        return f"; install {package}, with which it was made, where the agent runs"
+    if not header.needs:
+        return ""
+    return f"; it was made with {', '.join(sorted(set(header.needs.values())))}"
 
 
 class _Nothing:
@@ -141,11 +159,14 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it comes without t
     def __init__(self, output: io.BytesIO) -> None:
         #: Files of the code that was pickled by value.
         self.files: set[str] = set()
+        #: Top-level modules that are mentioned or imported.
+        self.modules: set[str] = set()
         table: Any = cloudpickle.Pickler.dispatch_table
         reduce = table[types.CodeType]
 
         def reduce_code(code: types.CodeType) -> tuple[Any, ...]:
             self.files.add(code.co_filename)
+            self.modules.update(_imports(code))
             make, arguments = reduce(code)
             named = (code.co_filename if each == _NOWHERE else each for each in arguments)
             return make, tuple(named)
@@ -153,6 +174,40 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it comes without t
         # Looked at once, when the pickler is initialised.
         self.dispatch_table = ChainMap({types.CodeType: reduce_code}, table)
         super().__init__(output)
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Called for all but plain data; notes what will be looked up by name elsewhere."""
+        if isinstance(obj, types.ModuleType):
+            self._use(obj.__name__)
+        elif isinstance(obj, (type, types.FunctionType, types.BuiltinFunctionType)):
+            self._use(str(obj.__module__))
+        return super().reducer_override(obj)
+
+    def _use(self, name: str) -> None:
+        waiting = [name]
+        while waiting:
+            name = waiting.pop()
+            top = name.partition(".")[0]
+            is_known = top in self.modules
+            self.modules.add(top)
+            module = sys.modules.get(name)
+            # The user's own modules travel by name as well, and need what they import.
+            if not is_known and is_project_file(getattr(module, "__file__", None)):
+                waiting += _used_in(module)
+
+
+def _used_in(module: types.ModuleType | None) -> Iterator[str]:
+    for value in list(vars(module).values()):
+        if isinstance(value, types.ModuleType):
+            yield value.__name__
+        elif isinstance(value, (type, types.FunctionType)):
+            yield str(value.__module__)
+
+
+@functools.cache
+def _imports(code: types.CodeType) -> frozenset[str]:
+    names = (str(i.argval) for i in dis.get_instructions(code) if i.opname == "IMPORT_NAME")
+    return frozenset(name.partition(".")[0] for name in names)
 
 
 #: The file name that cloudpickle writes instead.

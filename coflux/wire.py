@@ -63,6 +63,8 @@ class Repository(Record):
     targets: tuple[Definition, ...] = ()
     #: Traceback of the import that failed.
     failure: str | None = None
+    #: What is worth knowing of how it runs there, such as packages that differ (CO-3).
+    remarks: tuple[str, ...] = ()
 
 
 class Hello(Record, tag="hello"):

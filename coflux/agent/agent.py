@@ -23,6 +23,7 @@ from coflux.agent.control import Loaded, Settings
 from coflux.agent.folder import Folder, remove_abandoned
 from coflux.agent.pool import Assigned, Pool
 from coflux.agent.registration import register
+from coflux.agent.remarks import Remarks
 from coflux.agent.session import Session
 from coflux.agent.spool import Ticket
 from coflux.agent.watch import watch
@@ -54,6 +55,7 @@ class Agent:
         self._newest = 0
         #: How often in a row a generation was killed, or crashed, while it was loaded.
         self._cuts = 0
+        self._remarks = Remarks()
         self._is_ready = False
         self._is_draining = False
         self._ended = asyncio.Event()
@@ -162,7 +164,7 @@ class Agent:
                 self._say(f"{repository.name} cannot be imported:\n{repository.failure}")
         if self._session.is_connected:
             # Connected with the new code before the old one drains (SC-10).
-            self._session.report(_encode(wire.Announced(loaded.repositories)))
+            self._announce()
             self._start(self._register(loaded))
         self._pool.use(generation)
         self._first_load.set()
@@ -213,6 +215,14 @@ class Agent:
         if registered:
             self._say(f"registered {', '.join(registered)}")
 
+    def announced(self) -> tuple[wire.Repository, ...]:
+        """What the server is told of the repositories here."""
+        return self._remarks.on(self._loaded.repositories if self._loaded is not None else ())
+
+    def _announce(self) -> None:
+        if self._session.is_connected:
+            self._session.report(_encode(wire.Announced(self.announced())))
+
     # --- what the session says ------------------------------------------------------------------
 
     def hello(self, session: str) -> wire.Hello:
@@ -222,7 +232,7 @@ class Agent:
         return wire.Hello(
             session=session,
             incarnation=self._incarnation,
-            repositories=self._loaded.repositories if self._loaded is not None else (),
+            repositories=self.announced(),
             concurrency=self._config.concurrency,
             provides=self._config.provides,
             accepts=self._config.accepts,
@@ -258,6 +268,8 @@ class Agent:
     def on_execute(self, assigned: Assigned, message: bytes) -> None:
         """An execution for us."""
         self._pool.execute(assigned, message)
+        if self._remarks.outdate(assigned.repository, assigned.target, assigned.pickle):
+            self._announce()
 
     def on_abort(self, abort: wire.Abort) -> None:
         """Stop one."""
@@ -319,6 +331,12 @@ class Agent:
     def keep_measurement(self, measurement: bytes) -> None:
         """A point of a metric for the server."""
         self._session.keep_measurement(measurement)
+
+    def on_remark(self, assigned: Assigned, text: str) -> None:
+        """Packages differ from those that a target was made with: tell it once (CO-3)."""
+        if self._remarks.add(assigned.repository, assigned.target, assigned.pickle, text):
+            self._say(f"{assigned.repository}: {text}")
+            self._announce()
 
     def on_idle(self) -> None:
         """The last execution has ended."""

@@ -35,6 +35,8 @@ LOG = 19
 MEASUREMENT = 21
 #: The name of a secret whose content is wanted.
 SECRET = 22
+#: What is to be told of the code's surroundings: UTF-8, for the log and for who runs the agent.
+REMARK = 23
 #: The `model.Result` of the execution; the key is 1 when it left child processes behind.
 OUTCOME = 20
 

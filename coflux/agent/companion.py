@@ -22,6 +22,7 @@ from coflux.agent import feed
 from coflux.agent.agent import Agent
 from coflux.agent.config import AgentConfig, default_concurrency
 from coflux.agent.control import Loaded
+from coflux.agent.loader import PICKLED
 from coflux.agent.spool import Ticket
 from coflux.blobs import Blobs, LocalBlobs
 from coflux.blobs.http import HttpBlobs
@@ -33,8 +34,6 @@ _encode = msgspec.msgpack.Encoder().encode
 _RECEIVE = 256 * 1024
 #: Between two looks at whether the owner is alive, in seconds: its pipe may have been inherited.
 _LOOK_S = 1.0
-#: What every pickled target needs.
-_ALWAYS = ("coflux.pickled",)
 
 
 class Companion(Agent):
@@ -45,7 +44,7 @@ class Companion(Agent):
         self._answers = answers
         self._hosted: tuple[wire.Repository, ...] = ()
         self._registered: dict[str, tuple[Definition, ...]] = {}
-        self._modules: tuple[str, ...] = _ALWAYS
+        self._modules: tuple[str, ...] = (PICKLED,)
         given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
         self._paths = tuple(path for path in given if path)
         self._has_loaded = asyncio.Event()
@@ -137,7 +136,7 @@ class Companion(Agent):
             self._loaded = msgspec.structs.replace(self._loaded, repositories=self._hosted)
         await self._renew(offer)
         if self._session.is_connected:
-            number = self._session.report(_encode(wire.Announced(self._hosted)))
+            number = self._session.report(_encode(wire.Announced(self.announced())))
             if await self._session.acknowledged(number):
                 return
         # Every connection begins with them.
@@ -236,7 +235,7 @@ async def _serve(
             project=begin.project,
             environment=begin.environment,
             concurrency=concurrency,
-            preload=_ALWAYS,
+            preload=(PICKLED,),
             directory=Path(begin.directory or "."),
             notice=lambda text: companion.say(feed.Notice(text)),
             ready=ready,

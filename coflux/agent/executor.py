@@ -180,7 +180,7 @@ class Executor:
             # cloudpickle is loaded only where targets come as bytes.
             from coflux import pickled
 
-            return pickled.load(self._blobs.read(execute.pickle))
+            return pickled.load(self._blobs.read(execute.pickle), self._remark)
         if (error := self._surroundings.failures.get(execute.repository)) is not None:
             raise Unrunnable(error)
         found = self._surroundings.targets.get(execute.repository, {}).get(execute.target)
@@ -196,6 +196,9 @@ class Executor:
         if execute.code is not None and found.code() != execute.code:
             self._tell_code(execute, found.code())
         return found
+
+    def _remark(self, text: str) -> None:
+        self._socket.sendall(channel.pack(channel.REMARK, 0, text.encode()))
 
     def _tell_code(self, execute: wire.Execute, code: str) -> None:
         """The agent has loaded its repositories again since it was given this."""

@@ -17,12 +17,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from coflux import packages
 from coflux.code import is_project_file
 from coflux.model import Definition, Error
 from coflux.names import check_name, name_repository, repository_of
 from coflux.remote_errors import describe
 from coflux.target import Target
 from coflux.wire import Repository
+
+#: What every pickled target needs.
+PICKLED = "coflux.pickled"
 
 
 @dataclass
@@ -72,6 +76,9 @@ def import_ahead(modules: Sequence[str]) -> None:
     for module in modules:
         with contextlib.suppress(BaseException):
             importlib.import_module(module)
+    if PICKLED in modules:
+        # Compared with in each execution.
+        packages.installed()
 
 
 def project_files() -> tuple[str, ...]:

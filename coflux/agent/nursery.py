@@ -21,7 +21,7 @@ from typing import Protocol
 from coflux.agent import control, lifeline, reaping, strays
 from coflux.agent.config import AgentConfig
 from coflux.agent.control import Exited, Forked, Loaded, Settings
-from coflux.agent.loader import repository_name
+from coflux.agent.loader import PICKLED, repository_name
 from coflux.wire import Repository
 
 _RECEIVE = 256 * 1024
@@ -69,7 +69,7 @@ class Nursery:
         self._folder = folder
         self._parent = parent
         #: Modules that generations started from now on import ahead.
-        self.preload = config.preload
+        self.preload = config.preload or (() if config.repositories else (PICKLED,))
         self._loop = asyncio.get_running_loop()
         self._generations: dict[int, _Generation] = {}
         self._current: _Generation | None = None

@@ -48,6 +48,9 @@ class Assigned(Record, tag="execute"):
     """The fields of `wire.Execute` that the agent needs; the rest goes to the executor as it is."""
 
     execution: str
+    repository: str = ""
+    target: str = ""
+    pickle: str | None = None
     timeout_ms: int = 0
 
 
@@ -77,6 +80,9 @@ class Reporter(Protocol):
     def keep_measurement(self, measurement: bytes) -> None:
         """Send a point of a metric."""
 
+    def on_remark(self, assigned: Assigned, text: str) -> None:
+        """Something about the surroundings of a target that the user should know."""
+
     def on_idle(self) -> None:
         """The last execution has ended."""
 
@@ -91,6 +97,7 @@ class Assignment:
     """One execution that the agent has."""
 
     def __init__(self, assigned: Assigned, message: bytes, journal: Journal) -> None:
+        self.assigned = assigned
         self.execution = assigned.execution
         self.timeout_ms = assigned.timeout_ms
         self.message = message
@@ -345,6 +352,10 @@ class Pool:
             self._on_outcome(link, assignment, bool(key), body)
         elif kind == channel.LOG:
             link.hold(key, _decode_line(body))
+        elif kind == channel.REMARK:
+            text = body.decode()
+            assignment.journal.write("warning", text)
+            self._reporter.on_remark(assignment.assigned, text)
         elif kind == channel.SECRET:
             self._give_secret(link, key, body.decode())
         elif kind == channel.MEASUREMENT:

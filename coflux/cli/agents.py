@@ -39,6 +39,14 @@ def agents(call: Invocation) -> None:
         for repository, traceback in (each.get("failures") or {}).items():
             click.echo(f"\n{repository} cannot be imported by {each['session']}:")
             click.echo(click.style(clean(traceback.rstrip()), fg="red"))
+        for text in remarks(each):
+            click.echo(click.style(f"\n{each['session']}: {clean(text)}", fg="yellow"))
+
+
+def remarks(agent: dict[str, Any]) -> list[str]:
+    """What an agent says of how it runs things, one line each."""
+    found: dict[str, list[str]] = agent.get("remarks") or {}
+    return [f"{repository}: {text}" for repository, texts in found.items() for text in texts]
 
 
 def _count(running: Any) -> int:

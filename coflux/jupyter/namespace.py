@@ -121,8 +121,9 @@ class Namespace:
             if known.mark == mark:
                 return known
         began = time.perf_counter()
-        pickle = pickled.dump(target, pickled.packages_of(target.__wrapped__))
+        body = pickled.make_body(target)
         is_slow = time.perf_counter() - began > SLOW_S
+        pickle = pickled.with_header(target, body)
         if known is None or known.target is not target or known.pickle != pickle:
             known = _Known(target, None, _define(target, pickle), pickle, is_slow)
             self._known[key] = known

@@ -67,7 +67,7 @@ class Session:
     __slots__ = (
         "accepts", "blocked", "concurrency", "connected_at", "connection", "draining",
         "environment", "failures", "generic", "held", "host", "id", "incarnation", "lost_at",
-        "pickles", "pid", "provides", "python", "resuming", "targets", "token_hash",
+        "pickles", "pid", "provides", "python", "remarks", "resuming", "targets", "token_hash",
         "unacknowledged",
     )  # fmt: skip
 
@@ -98,6 +98,8 @@ class Session:
         self.pickles = pickles
         #: Repositories that failed to import, with their tracebacks.
         self.failures: dict[str, str] = {}
+        #: What is worth knowing of how repositories run there (CO-3).
+        self.remarks: dict[str, tuple[str, ...]] = {}
         #: Everything of it whose process may be alive: assigned, running, waiting or stopping.
         self.held: dict[str, Execution] = {}
         #: Those of `held` without a slot: waiting, or leaving after the agent reported an outcome.
@@ -133,6 +135,7 @@ class Session:
         """Replace what it hosts."""
         self.targets = {(r.name, d.name): d for r in repositories for d in r.targets}
         self.failures = {r.name: r.failure for r in repositories if r.failure is not None}
+        self.remarks = {r.name: r.remarks for r in repositories if r.remarks}
 
     def hosted(self, place: tuple[str, str]) -> Definition | None:
         """What it would run for a target: its own, or a pickled one of its environment (CO-4)."""

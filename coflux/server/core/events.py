@@ -132,6 +132,19 @@ class PinRequested(Record):
     is_pinned: bool
 
 
+class RemovalProposed(Record):
+    """Whole families of runs and these assets may be removed, as far as the store knows (DM-2).
+
+    `entries` and `keys` are what memory has of them: see `changes.RunsRemoved`.
+    """
+
+    to: Caller
+    runs: tuple[str, ...]
+    entries: tuple[str, ...] = ()
+    keys: tuple[tuple[str, str], ...] = ()
+    assets: tuple[str, ...] = ()
+
+
 class EnvironmentRequested(Record):
     """A new environment is wanted."""
 
@@ -248,6 +261,7 @@ class Repository(Record):
     name: str
     targets: tuple[Definition, ...] = ()
     failure: str | None = None
+    remarks: tuple[str, ...] = ()
 
 
 class SessionConnected(Record):
@@ -463,7 +477,7 @@ Event = Union[
     TimePassed, HostSlept, SettingsRequested, SlotRequested, ScheduleRequested,
     ScheduleChangeRequested, ScheduleDue,
     RunRequested, OutcomeAwaited, OutcomeUnawaited, CancelRequested, RerunRequested,
-    ResultSet, PinRequested,
+    ResultSet, PinRequested, RemovalProposed,
     EnvironmentRequested, EnvironmentChangeRequested, EnvironmentStateRequested,
     ManifestsRegistered, CacheForgetRequested, SessionRequested, SessionConnected,
     SessionDisconnected, SessionClosed, SessionDrained, TargetsAnnounced, AssignmentAcknowledged,

@@ -255,7 +255,7 @@ def _is_whole(id: str) -> bool:
 
 
 def _repositories(found: tuple[wire.Repository, ...]) -> tuple[e.Repository, ...]:
-    return tuple(e.Repository(r.name, r.targets, r.failure) for r in found)
+    return tuple(e.Repository(r.name, r.targets, r.failure, r.remarks) for r in found)
 
 
 def _persisted(session: str, m: wire.Persist) -> e.AssetPersisted:

@@ -52,6 +52,7 @@ def show_agent(state: State, session: Session) -> dict[str, Any]:
         "draining": session.draining,
         "targets": [target_id(*target) for target in session.targets],
         "failures": session.failures,
+        "remarks": {name: list(texts) for name, texts in session.remarks.items()},
         "running": [e.id for e in session.held.values() if e.id not in session.blocked],
         "waiting": list(session.blocked),
         "concurrency": session.concurrency,

@@ -210,6 +210,8 @@ export interface Agent {
   /** `repository/name`. */
   targets: string[];
   failures: Record<string, string>;
+  /** What an agent says of how it runs a repository's targets, such as packages that differ. */
+  remarks?: Record<string, string[]>;
   running: string[];
   waiting: string[];
   concurrency: number;

@@ -61,6 +61,7 @@ function AgentCard({ agent }: { agent: Agent }) {
         {agent.waiting.length > 0 && <Fact name="waiting"><Executions ids={agent.waiting} /></Fact>}
       </Facts>
       {Object.entries(agent.failures).map(([repository, traceback]) => <details key={repository} class="import-failure" open><summary>{repository} could not be imported</summary><pre class="preview">{traceback}</pre></details>)}
+      {Object.entries(agent.remarks ?? {}).flatMap(([repository, texts]) => texts.map((text) => <p key={repository + text} class="agent-remark"><StateIcon status="suspended" size={14} /> <span class="mono">{repository}</span>: {text}</p>))}
     </li>
   );
 }
