@@ -7,7 +7,7 @@ each side. Does not belong here: behaviour that needs a clock, a socket, a file 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Literal, Union
 
 import msgspec
 
@@ -26,6 +26,22 @@ TargetType = Literal["workflow", "task", "sensor"]
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class Record(msgspec.Struct, frozen=True, omit_defaults=True, gc=True):
     """A frozen value with named fields; equal when all fields are."""
+
+
+# --- bounds that every side keeps (LI-1) -----------------------------------------------------
+
+#: The longest time that an option may give: beyond it, sums with instants fit no calendar.
+MAX_MS = 100_000_000_000_000
+#: The largest priority, and how often a failed attempt may be followed by another.
+MAX_NUMBER = 1_000_000_000
+#: The most units of a slot that one execution may take.
+MAX_UNITS = 1_000_000
+Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=MAX_MS)]
+Priority = Annotated[int, msgspec.Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
+Limit = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)]
+Units = Annotated[int, msgspec.Meta(ge=1, le=MAX_UNITS)]
+#: A key of a tag, or a value.
+Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
 # --- values -----------------------------------------------------------------------------------
@@ -64,7 +80,7 @@ class Value(Record):
 class CachePolicy(Record):
     """When an earlier outcome may be taken instead of running (CA)."""
 
-    max_age_ms: int | None = None
+    max_age_ms: Milliseconds | None = None
     params: tuple[str, ...] | None = None
     namespace: str | None = None
     version: str | None = None
@@ -74,13 +90,17 @@ class CachePolicy(Record):
 class RetryPolicy(Record):
     """How often and after which delay a failed attempt is followed by another (RE)."""
 
-    limit: int | None = 0
-    min_ms: int = 0
-    max_ms: int = 0
-    jitter: float = 0.0
+    limit: Limit | None = 0
+    min_ms: Milliseconds = 0
+    max_ms: Milliseconds = 0
+    jitter: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
 
 
-Requires = dict[str, Union[tuple[str, ...], bool]]
+#: Values by key; True = any value, no values = the key is not required (SC-2, SC-3).
+Requires = Annotated[
+    dict[Tag, Union[Annotated[tuple[Tag, ...], msgspec.Meta(max_length=10)], bool]],
+    msgspec.Meta(max_length=10),
+]
 #: True = all parameters; a tuple = these.
 Selection = Union[bool, tuple[str, ...]]
 
@@ -93,12 +113,12 @@ class Options(Record):
     retries: RetryPolicy | None = None
     memo: Selection | None = None
     defer: Selection | None = None
-    delay_ms: int = 0
-    timeout_ms: int = 0
+    delay_ms: Milliseconds = 0
+    timeout_ms: Milliseconds = 0
     recurrent: bool = False
     requires: Requires | None = None
-    priority: int | None = None
-    slots: dict[str, int] | None = None
+    priority: Priority | None = None
+    slots: dict[str, Units] | None = None
 
 
 class Parameter(Record):
@@ -116,10 +136,10 @@ class Overrides(Record):
 
     requires: Requires | None = None
     memo: Selection | None = None
-    delay_ms: int | None = None
+    delay_ms: Milliseconds | None = None
     retries: RetryPolicy | None = None
-    timeout_ms: int | None = None
-    priority: int | None = None
+    timeout_ms: Milliseconds | None = None
+    priority: Priority | None = None
 
     def over(self, options: Options) -> Options:
         """The options with these instead of their own."""

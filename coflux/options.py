@@ -126,8 +126,10 @@ def milliseconds(value: object, name: str) -> int:
         seconds = float(value)
     else:
         raise TypeError(f"{name} must be seconds or a timedelta, not {_shown(value)}")
-    if not 0 <= seconds < 1e11:
-        raise ValueError(f"{name} must be zero or more seconds, not {_shown(value)}")
+    if not 0 <= seconds <= model.MAX_MS / 1000:
+        raise ValueError(
+            f"{name} must be from 0 to {model.MAX_MS // 1000} seconds, not {_shown(value)}"
+        )
     return round(seconds * 1000)
 
 
@@ -184,8 +186,8 @@ def _retry_policy(value: Retries) -> model.RetryPolicy | None:
     if limit is not None:
         if not isinstance(limit, int) or isinstance(limit, bool):
             raise TypeError(f"retries.limit must be a whole number, not {_shown(limit)}")
-        if limit < 0:
-            raise ValueError(f"retries.limit must be zero or more, not {limit}")
+        if not 0 <= limit <= model.MAX_NUMBER:
+            raise ValueError(f"retries.limit must be from 0 to {model.MAX_NUMBER}, not {limit}")
         if limit == 0:
             return None
     backoff = value.backoff if isinstance(value.backoff, (tuple, list)) else (value.backoff,) * 2
@@ -283,8 +285,10 @@ def parse_slots(value: SlotsForm) -> dict[str, int] | None:
             raise ValueError(f"a slot's name must have 1 to {_NAME_LIMIT} characters, not {name!r}")
         if not isinstance(units, int) or isinstance(units, bool):
             raise TypeError(f"slots[{name!r}] must be a whole number, not {_shown(units)}")
-        if units < 1:
-            raise ValueError(f"slots[{name!r}] must be at least 1, not {units}")
+        if not 1 <= units <= model.MAX_UNITS:
+            raise ValueError(
+                f"slots[{name!r}] must be from 1 to {model.MAX_UNITS} units, not {units}"
+            )
     if len(value) > _SLOTS:
         raise ValueError(f"a target may use {_SLOTS} slots, not {len(value)}")
     return dict(value) or None
@@ -292,9 +296,13 @@ def parse_slots(value: SlotsForm) -> dict[str, int] | None:
 
 def parse_priority(value: object) -> int | None:
     """A whole number, or None to inherit the run's."""
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    raise TypeError(f"priority must be a whole number, not {_shown(value)}")
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"priority must be a whole number, not {_shown(value)}")
+    if abs(value) > model.MAX_NUMBER:
+        raise ValueError(f"priority must be from -{model.MAX_NUMBER} to {model.MAX_NUMBER}")
+    return value
 
 
 def parse_flag(value: object, name: str) -> bool:

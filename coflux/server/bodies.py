@@ -13,7 +13,17 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from coflux.errors import InvalidRequest
-from coflux.model import CatchUp, Definition, Overlap, Requires, RetryPolicy, Submission
+from coflux.model import (
+    CatchUp,
+    Definition,
+    Limit,
+    Milliseconds,
+    Overlap,
+    Priority,
+    Requires,
+    RetryPolicy,
+    Submission,
+)
 from coflux.server.access import Right
 
 #: Longest JSON body (section 32).
@@ -53,12 +63,12 @@ class NewToken(Body):
 class RunOptions(Body):
     """What a submission may set for itself (SU-3); absent = as the target says."""
 
-    requires: Union[dict[str, Union[tuple[str, ...], bool]], UnsetType] = UNSET
+    requires: Union[Requires, UnsetType] = UNSET
     memo: Union[bool, tuple[str, ...], UnsetType] = UNSET
-    delay_ms: Union[int, UnsetType] = UNSET
-    retries: Union[int, RetryPolicy, UnsetType] = UNSET
-    timeout_ms: Union[int, UnsetType] = UNSET
-    priority: Union[int, UnsetType] = UNSET
+    delay_ms: Union[Milliseconds, UnsetType] = UNSET
+    retries: Union[Limit, RetryPolicy, UnsetType] = UNSET
+    timeout_ms: Union[Milliseconds, UnsetType] = UNSET
+    priority: Union[Priority, UnsetType] = UNSET
 
 
 class NewRun(Body):
@@ -308,7 +318,7 @@ class ActivityRequest(Body):
 
 # --- decoding ---------------------------------------------------------------------------------
 
-_PATH = re.compile(r"(?P<problem>.*?)(?: - at `(?P<key>key in )?\$(?P<path>[^`]*)`)?", re.DOTALL)
+_PATH = re.compile(r"(?P<problem>.*?)(?: - at (?:`key` in )?`\$(?P<path>[^`]*)`)?", re.DOTALL)
 _NAMED = re.compile(r"Object (?:missing required field|contains unknown field) `(?P<name>[^`]*)`")
 
 

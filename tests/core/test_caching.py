@@ -285,7 +285,8 @@ class TestCandidates:
         world.agent()
         world.is_checking = False
         for _ in range(100):
-            newest = ran(world, 1, cache={"max_age_ms": -1})
+            newest = ran(world, 1, cache={"max_age_ms": 0})
+            world.after(1)
         assert len(world.state.entries) < 100
         assert world.of(world.submit("wf", 1, cache=True)).result == Cached(newest)
         world.is_checking = True
