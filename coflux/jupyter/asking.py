@@ -15,7 +15,7 @@ from coflux.jupyter import expressions
 from coflux.jupyter.tables import Table
 
 if TYPE_CHECKING:
-    from coflux.jupyter.commands import Context
+    from coflux.jupyter.context import Context
 
 _ID = re.compile(r"R\w+/i\d+")
 #: Characters of a question in a list.

@@ -16,7 +16,7 @@ from coflux.jupyter.outputs import publish
 from coflux.target import Target
 
 if TYPE_CHECKING:
-    from coflux.jupyter.commands import Context
+    from coflux.jupyter.context import Context
 
 _STYLE = {"description_width": "12em"}
 

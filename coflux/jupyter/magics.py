@@ -15,8 +15,9 @@ from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from coflux.errors import CofluxError, InvalidRequest
 from coflux.jupyter import displays, tracebacks
-from coflux.jupyter.commands import Context, coflux
+from coflux.jupyter.commands import coflux
 from coflux.jupyter.completing import complete
+from coflux.jupyter.context import Context
 from coflux.jupyter.expressions import split
 from coflux.jupyter.notebook import Notebook, warn
 

@@ -261,6 +261,15 @@ class Notebook:
             notes += self._size_warnings(found)
         return notes
 
+    def remarks(self) -> list[str]:
+        """What agents of the environment say of how they run this notebook's targets (CO-3)."""
+        return [
+            f"{agent['host']}, process {agent['pid']}: {text}"
+            for agent in self.client.agents()
+            if agent["connected"]
+            for text in agent.get("remarks", {}).get(self.repository, ())
+        ]
+
     def _size_warnings(self, found: Found) -> list[str]:
         targets = self.namespace.targets()
         warnings = []

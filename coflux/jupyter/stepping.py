@@ -18,7 +18,7 @@ from coflux.jupyter.notebook import NotebookClient, warn
 from coflux.target import Target, run_coroutine
 
 if TYPE_CHECKING:
-    from coflux.jupyter.commands import Context
+    from coflux.jupyter.context import Context
 
 
 def load_step(context: Context, id: str) -> list[str]:
@@ -125,7 +125,7 @@ def _arguments(context: Context, id: str) -> tuple[inspect.BoundArguments, Targe
     """A step's arguments bound to its function's signature, and the function if it can be had."""
     client = context.notebook.client
     view = client.view(id.partition(":")[0])
-    from coflux.jupyter.commands import find_step
+    from coflux.jupyter.context import find_step
 
     step = find_step(view, id if ":" in id else f"{id}:1")
     target = find_function(context, step.target)

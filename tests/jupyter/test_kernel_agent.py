@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 import pytest
@@ -21,12 +22,12 @@ START = "%load_ext coflux\nimport coflux as cf\nimport os, time"
 
 
 @contextmanager
-def agent(jupyter: Jupyter) -> Iterator[None]:
-    """A generic agent."""
+def agent(jupyter: Jupyter, path: Path | None = None) -> Iterator[None]:
+    """A generic agent, with packages of its own."""
     host = f"{jupyter.url}coflux"
     process = subprocess.Popen(
         [sys.executable, "-m", "coflux", "agent", "--host", host],
-        env=jupyter.environment,
+        env={**jupyter.environment, **({"PYTHONPATH": str(path)} if path else {})},
         cwd=jupyter.folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -57,6 +58,36 @@ def test_a_generic_agent_takes_over_when_the_kernel_is_gone(jupyter: Jupyter) ->
         run = jupyter.ask("POST", "coflux/api/v1/projects/default/runs", body)["run"]
         result = until(lambda: _value(jupyter, run), "another agent has run it")
     assert result[0] == 42
+
+
+def test_whoever_takes_over_with_other_packages_says_so(jupyter: Jupyter) -> None:
+    """CO-3: in the execution's log, in the notebook, and in `coflux agents`."""
+    for version in ("1.4.2", "1.6.0"):
+        folder = jupyter.folder / f"weather-{version}"
+        info = folder / f"weather-{version}.dist-info"
+        info.mkdir(parents=True)
+        (folder / "weather.py").write_text(f"VERSION = {version!r}\n")
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: weather\nVersion: {version}\n"
+        )
+        (info / "top_level.txt").write_text("weather\n")
+    with Kernel(jupyter, "packages.ipynb") as kernel:
+        kernel.run(f"import sys\nsys.path.insert(0, {str(jupyter.folder / 'weather-1.4.2')!r})")
+        kernel.run(f"{START}\nimport weather")
+        kernel.run("@cf.workflow\ndef look():\n    return weather.VERSION")
+        assert kernel.run("r = %coflux run look\nr.result()").text == "'1.4.2'"
+        kernel.run("%coflux agent stop")
+        with agent(jupyter, jupyter.folder / "weather-1.6.0"):
+            assert kernel.run("r = %coflux run look\nr.result()").text == "'1.6.0'"
+            text = "look was made with weather 1.4.2 (here 1.6.0); results may differ"
+            assert text in kernel.run("%coflux logs {r.id}").stdout
+            assert text in kernel.run("%coflux status").text
+            assert text in kernel.run("%coflux agent start").stderr
+            command = [sys.executable, "-m", "coflux", "agents", "--host", f"{jupyter.url}coflux"]
+            shown = subprocess.run(
+                command, env=jupyter.environment, capture_output=True, text=True, check=True
+            )
+            assert f"packages: {text}" in shown.stdout
 
 
 def _value(jupyter: Jupyter, run: str) -> list[int] | None:

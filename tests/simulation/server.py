@@ -179,7 +179,10 @@ class Server:
         self._put(
             e.SessionConnected(
                 hello.session, link.number, hello.incarnation,
-                tuple(e.Repository(r.name, r.targets, r.failure, r.remarks) for r in hello.repositories),
+                tuple(
+                    e.Repository(r.name, r.targets, r.failure, r.remarks)
+                    for r in hello.repositories
+                ),
                 hello.concurrency, hello.provides, hello.accepts,
                 held=tuple((h.execution, h.state == "running") for h in hello.held),
             )
