@@ -7,7 +7,7 @@ each side. Does not belong here: behaviour that needs a clock, a socket, a file 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Annotated, Literal, Union
+from typing import TYPE_CHECKING, Literal, Union
 
 import msgspec
 
@@ -28,7 +28,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True, gc=True):
     """A frozen value with named fields; equal when all fields are."""
 
 
-# --- bounds that every side keeps (LI-1) -----------------------------------------------------
+# --- bounds of options (LI-1) -----------------------------------------------------------------
 
 #: The longest time that an option may give: beyond it, sums with instants fit no calendar.
 MAX_MS = 100_000_000_000_000
@@ -36,12 +36,6 @@ MAX_MS = 100_000_000_000_000
 MAX_NUMBER = 1_000_000_000
 #: The most units of a slot that one execution may take.
 MAX_UNITS = 1_000_000
-Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=MAX_MS)]
-Priority = Annotated[int, msgspec.Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
-Limit = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)]
-Units = Annotated[int, msgspec.Meta(ge=1, le=MAX_UNITS)]
-#: A key of a tag, or a value.
-Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
 # --- values -----------------------------------------------------------------------------------
@@ -80,7 +74,7 @@ class Value(Record):
 class CachePolicy(Record):
     """When an earlier outcome may be taken instead of running (CA)."""
 
-    max_age_ms: Milliseconds | None = None
+    max_age_ms: int | None = None
     params: tuple[str, ...] | None = None
     namespace: str | None = None
     version: str | None = None
@@ -90,17 +84,13 @@ class CachePolicy(Record):
 class RetryPolicy(Record):
     """How often and after which delay a failed attempt is followed by another (RE)."""
 
-    limit: Limit | None = 0
-    min_ms: Milliseconds = 0
-    max_ms: Milliseconds = 0
-    jitter: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    limit: int | None = 0
+    min_ms: int = 0
+    max_ms: int = 0
+    jitter: float = 0.0
 
 
-#: Values by key; True = any value, no values = the key is not required (SC-2, SC-3).
-Requires = Annotated[
-    dict[Tag, Union[Annotated[tuple[Tag, ...], msgspec.Meta(max_length=10)], bool]],
-    msgspec.Meta(max_length=10),
-]
+Requires = dict[str, Union[tuple[str, ...], bool]]
 #: True = all parameters; a tuple = these.
 Selection = Union[bool, tuple[str, ...]]
 
@@ -113,12 +103,12 @@ class Options(Record):
     retries: RetryPolicy | None = None
     memo: Selection | None = None
     defer: Selection | None = None
-    delay_ms: Milliseconds = 0
-    timeout_ms: Milliseconds = 0
+    delay_ms: int = 0
+    timeout_ms: int = 0
     recurrent: bool = False
     requires: Requires | None = None
-    priority: Priority | None = None
-    slots: dict[str, Units] | None = None
+    priority: int | None = None
+    slots: dict[str, int] | None = None
 
 
 class Parameter(Record):
@@ -136,10 +126,10 @@ class Overrides(Record):
 
     requires: Requires | None = None
     memo: Selection | None = None
-    delay_ms: Milliseconds | None = None
+    delay_ms: int | None = None
     retries: RetryPolicy | None = None
-    timeout_ms: Milliseconds | None = None
-    priority: Priority | None = None
+    timeout_ms: int | None = None
+    priority: int | None = None
 
     def over(self, options: Options) -> Options:
         """The options with these instead of their own."""

@@ -13,17 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from coflux.errors import InvalidRequest
-from coflux.model import (
-    CatchUp,
-    Definition,
-    Limit,
-    Milliseconds,
-    Overlap,
-    Priority,
-    Requires,
-    RetryPolicy,
-    Submission,
-)
+from coflux.model import CatchUp, Definition, Overlap, Requires, RetryPolicy, Submission
 from coflux.server.access import Right
 
 #: Longest JSON body (section 32).
@@ -65,10 +55,10 @@ class RunOptions(Body):
 
     requires: Union[Requires, UnsetType] = UNSET
     memo: Union[bool, tuple[str, ...], UnsetType] = UNSET
-    delay_ms: Union[Milliseconds, UnsetType] = UNSET
-    retries: Union[Limit, RetryPolicy, UnsetType] = UNSET
-    timeout_ms: Union[Milliseconds, UnsetType] = UNSET
-    priority: Union[Priority, UnsetType] = UNSET
+    delay_ms: Union[int, UnsetType] = UNSET
+    retries: Union[int, RetryPolicy, UnsetType] = UNSET
+    timeout_ms: Union[int, UnsetType] = UNSET
+    priority: Union[int, UnsetType] = UNSET
 
 
 class NewRun(Body):

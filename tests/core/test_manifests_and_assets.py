@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coflux.model import AssetManifest, Definition, Parameter
+from coflux.model import AssetManifest, Definition, Options, Parameter
 from coflux.server.core import changes as c
 from coflux.server.core import effects as fx
 from coflux.server.core import events as e
@@ -31,6 +31,12 @@ class TestManifests:
         register(world, one=(WF,), two=(WF,))
         register(world, one=(Definition("wf2", "workflow"),))
         assert registered(world) == {"one": ["wf2"], "two": ["wf"]}
+
+    def test_options_out_of_bounds_refuse_the_whole_registration(self, world: World) -> None:
+        """CO-1, LI-1."""
+        register(world, one=(Definition("a", "workflow", options=Options(priority=2**40)),))
+        assert "one/a: priority is from" in world.refusal("invalid")
+        assert registered(world) == {}
 
     def test_tasks_are_not_registered(self, world: World) -> None:
         """CO-2."""

@@ -43,6 +43,13 @@ def test_an_option_that_names_a_parameter_the_call_lacks_is_refused(world: World
         assert "'z'" in world.refusal("invalid")
 
 
+def test_options_out_of_bounds_are_refused_also_from_running_code(world: World) -> None:
+    """LI-1: a negative delay, or one beyond all calendars, never becomes a fact."""
+    for options in ({"delay_ms": -1}, {"timeout_ms": 2**63 - 1}, {"slots": {"gpu": 0}}):
+        world.submit("wf", 1, **options)
+        assert "from" in world.refusal("invalid")
+
+
 class TestIdempotencyKey:
     def test_the_same_request_gives_the_existing_run(self, world: World) -> None:
         """SU-4."""

@@ -213,6 +213,9 @@ def test_requests_that_fit_nothing_name_what_is_near_ID_6(stack: Stack) -> None:
         client.submit("flow/add", 1, c=2)
     with pytest.raises(NotFound, match=r"'default'"):
         stack.client("defualt").submit("flow/add", 1)
+    with pytest.raises(NotFound, match=r"'default'") as refused:
+        client.environments.create("based", base="defualt")
+    assert refused.value.fields["field"] == "base"
 
 
 def test_waiting_costs_no_processor_time(stack: Stack, tmp_path: Path) -> None:

@@ -93,6 +93,8 @@ class TestRepetition:
         assert stack.value(run) == "lift-off"
         attempts = stack.client().inspect(run)["steps"][0]["executions"]
         assert [each["status"] for each in attempts] == ["recurred", "recurred", "value"]
+        # Nothing failed (RS).
+        assert attempts[0]["result"] == {"kind": "recurred"}
 
     def test_a_sensor_goes_on_from_its_checkpoint_RC_4_RC_5(
         self, stack: Stack, tmp_path: Path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from coflux.model import Definition
-from coflux.server.core import schedules
+from coflux.server.core import bounds, schedules
 from coflux.server.core.changes import ManifestSet
 from coflux.server.core.effects import Confirm
 from coflux.server.core.events import ManifestsRegistered
@@ -54,4 +54,7 @@ def _problem(limits: Limits, repository: str, definitions: tuple[Definition, ...
             return f"{name!r} in {repository!r} is not a target name (a Python identifier)"
         if len(definition.parameters) > limits.parameters:
             return f"{repository}/{name} has more than {limits.parameters} parameters"
+        problem = bounds.problem_of(definition.options)
+        if problem is not None:
+            return f"{repository}/{name}: {problem.message}"
     return ""

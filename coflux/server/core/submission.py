@@ -10,7 +10,7 @@ import difflib
 from typing import Any
 
 from coflux.model import Definition, Group, Reference, Submission
-from coflux.server.core import caps, deferral, memo, waiting
+from coflux.server.core import bounds, caps, deferral, memo, waiting
 from coflux.server.core.changes import (
     ChildJoined,
     GroupNamed,
@@ -141,6 +141,10 @@ def _is_small_enough(turn: Turn, event: StepsRequested) -> bool:
 
 def _is_sound(turn: Turn, to: Requester, submission: Submission) -> bool:
     """Whether all that the call names is there; refused where it is not (LI-1)."""
+    problem = bounds.problem_of(submission.options)
+    if problem is not None:
+        turn.refuse(to, "invalid", problem.message, f"options.{problem.field}")
+        return False
     return _names_exist(turn, to, submission) and _references_exist(turn, to, submission)
 
 

@@ -24,6 +24,7 @@ from coflux.server.core.entities import Environment, Execution, Run
 from coflux.server.core.events import Caller, Event
 from coflux.server.core.state import State
 from coflux.server.core.submission import nearest
+from coflux.server.project.collecting import Collector
 from coflux.server.project.follow import Following
 from coflux.server.project.hooks import Hooks
 from coflux.server.project.kept_graphs import KeptGraphs
@@ -63,6 +64,7 @@ class Project:
     blobs: LocalBlobs
     pools: Pools | None = None
     hooks: Hooks | None = None
+    collector: Collector | None = None
     following: Following = field(default_factory=Following)
     graphs: KeptGraphs = field(init=False)
     _log_events: dict[str, asyncio.Event] = field(default_factory=dict)
@@ -125,15 +127,19 @@ class Call:
 
     # --- access ---------------------------------------------------------------------------------
 
-    def environment(self, name: str | None, right: Right) -> Environment:
-        """The environment, when the caller may; `default` when none is named."""
+    def environment(
+        self, name: str | None, right: Right, field: str = "environment"
+    ) -> Environment:
+        """The environment, when the caller may; `default` when none is named.
+
+        `field` is where the request names it.
+        """
         name = name if name is not None else "default"
         found = self.state.environment_named(name)
         if found is None or not self.principal.may("read", found.name):
             names = [e.name for e in self.visible("read") if e.state != "archived"]
             raise NotFound(
-                f"There is no environment {name!r}{nearest(name, names) or '.'}",
-                field="environment",
+                f"There is no environment {name!r}{nearest(name, names) or '.'}", field=field
             )
         if not self.principal.may(right, found.name):
             raise Forbidden(f"The token does not give the right to {right} in {name!r}.")

@@ -226,7 +226,7 @@ async def create_environment(call: Call) -> Any:
     if not call.principal.may("admin", call.body.name):
         raise Forbidden(f"The token does not give the right to create {call.body.name!r}.")
     if call.body.base is not None:
-        call.environment(call.body.base, "read")
+        call.environment(call.body.base, "read", field="base")
     return await _create_environment(call, call.body.name, call.body.base)
 
 
@@ -234,7 +234,7 @@ async def update_environment(call: Call) -> Any:
     environment = call.environment_by_id("admin")
     body = call.body
     if isinstance(body.base, str):
-        call.environment(body.base, "read")
+        call.environment(body.base, "read", field="base")
     if isinstance(body.name, str) and not call.principal.may("admin", body.name):
         raise Forbidden(f"The token does not give the right to name it {body.name!r}.")
     done = await call.ask(

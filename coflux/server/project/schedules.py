@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET
 
 from coflux.errors import Forbidden, InvalidRequest, NotFound
-from coflux.model import Definition, Overrides, RetryPolicy, Value, target_id
+from coflux.model import Definition, Options, Overrides, RetryPolicy, Value, target_id
 from coflux.server.bodies import NewSchedule, RunOptions, SchedulePatch
 from coflux.server.core import effects as fx
 from coflux.server.core import events as e
@@ -139,7 +139,9 @@ def overrides(given: RunOptions) -> Overrides:
     }
     if isinstance(found.get("retries"), int):
         found["retries"] = RetryPolicy(limit=found["retries"])
-    return Overrides(**found)
+    made = Overrides(**found)
+    submissions.check_options(made.over(Options()))
+    return made
 
 
 def check_declared(definitions: tuple[Definition, ...]) -> None:

@@ -16,6 +16,7 @@ from coflux.blobs import LocalBlobs
 from coflux.errors import InvalidRequest, NotFound
 from coflux.model import Definition, Options, Parameter, RetryPolicy, Submission, Value, digest
 from coflux.server.bodies import NewRun, RunOptions
+from coflux.server.core import bounds
 from coflux.server.core.entities import Environment
 from coflux.server.core.submission import find_definition, nearest
 from coflux.values import encode
@@ -32,6 +33,22 @@ _to_bytes = msgspec.msgpack.Encoder(order="deterministic").encode
 
 def submission_of(body: NewRun, environment: Environment, blobs: LocalBlobs) -> Submission:
     """The call that the body describes, bound to the environment's current manifest."""
+    submission = _submission_of(body, environment, blobs)
+    check_options(submission.options)
+    return submission
+
+
+def check_options(options: Options) -> None:
+    """Raise `InvalidRequest` for options out of bounds (LI-1).
+
+    The core does so as well; but what is too big for a record never gets there.
+    """
+    problem = bounds.problem_of(options)
+    if problem is not None:
+        raise InvalidRequest(problem.message + ".", field=f"options.{problem.field}")
+
+
+def _submission_of(body: NewRun, environment: Environment, blobs: LocalBlobs) -> Submission:
     if body.submission is not None:
         options = with_options(body.submission.options, body.options)
         return msgspec.structs.replace(body.submission, options=options)

@@ -13,8 +13,11 @@ from coflux.model import (
     Crashed,
     Error,
     Raised,
+    Recurred,
     Resolution,
     Returned,
+    Superseded,
+    Suspended,
     TimedOut,
     Value,
     result_kind,
@@ -87,6 +90,9 @@ def describe(result: Resolution) -> str:
 
 def _details(result: Resolution) -> dict[str, Any]:
     fields = {name: getattr(result, name) for name in result.__struct_fields__}
+    if isinstance(result, (Suspended, Recurred, Superseded)):
+        # Nothing failed: the successor goes on.
+        return fields
     failure = {"type": result_kind(result), "message": describe(result), "frames": []}
     return {**fields, "error": failure}
 
