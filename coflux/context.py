@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,9 +61,10 @@ def suspense(timeout: Time | None = None) -> Iterator[None]:
 
 
 def suspend(until: Time | datetime | None = None) -> None:
-    """End this attempt, and start the next at an instant or after a time (None: at once).
+    """End this attempt, and start the next at an instant or after a time.
 
-    Does not return, and no code after it runs; the next attempt begins at the function's start.
+    None, a past instant and a time below zero start it at once. Does not return, and no code after
+    it runs; the next attempt begins at the function's start.
 
     Raises `NotInExecution` outside an execution.
     """
@@ -74,6 +75,9 @@ def suspend(until: Time | datetime | None = None) -> None:
         # The server counts a duration from its own now (EN-7); a naive instant is local time.
         seconds = (until.astimezone(timezone.utc) - datetime.now(timezone.utc)).total_seconds()
         delay_ms = max(0, round(seconds * 1000))
+    elif isinstance(until, (int, float, timedelta)) and until < type(until)(0):
+        # The distance to something that has passed meanwhile.
+        delay_ms = 0
     else:
         delay_ms = milliseconds(until, "until")
     host.suspend(delay_ms)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -188,6 +188,23 @@ def test_suspension_resumes_from_the_beginning_and_runs_nothing_after_WA_5(
     engine.advance(1)
     assert run.result() == "awake"
     assert seen == ["begin", "begin"]
+
+
+@pytest.mark.parametrize("until", [None, -5, timedelta(seconds=-5), datetime(2000, 1, 1)])
+def test_a_suspension_until_what_is_past_goes_on_at_once_WA_4(engine: Engine, until: Any) -> None:
+    seen: list[int] = []
+
+    @cf.workflow()
+    def sleeps() -> str:
+        seen.append(1)
+        if len(seen) < 2:
+            cf.suspend(until)
+        return "awake"
+
+    run = engine.submit(sleeps)
+    engine.settle()
+    assert run.result() == "awake"
+    assert run.steps()[0].attempts == ("suspended", "value")
 
 
 def test_suspense_and_select_are_answered_in_order(engine: Engine) -> None:
