@@ -51,6 +51,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Write a consistent copy of the project, with its blobs, to a new FILE.",
     ),
     "restore": ("backup:restore", "Put the project of a backup into a data directory."),
+    "gc": ("gc:gc", "Remove finished runs, logs and blobs that are past their time."),
     "doctor": (
         "doctor:doctor",
         "Check the configuration and the server, step by step, and say what to do.",

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 #: The longest time that one request may ask the server to wait, in seconds.
 _WAIT_MAX_S = 30.0
+#: How often one wants to know what has been removed so far, in ms.
+_COLLECTING_MS = 1_000
 
 
 class Client:
@@ -420,6 +422,21 @@ class Client:
         from coflux.client.backup import download
 
         return download(self, path)
+
+    def collect(self, *, dry_run: bool = False) -> Iterator[dict[str, Any]]:
+        """Have the project's runs, logs and blobs that are past their time removed.
+
+        Yields what has been removed so far, at last with `done`. With `dry_run` nothing is removed,
+        and what is said is what would be.
+        """
+        number, done = 0, False
+        while not done:
+            query = {"dry_run": dry_run, "collection": number, "wait_ms": _COLLECTING_MS}
+            found: dict[str, Any] = self.request(
+                "POST", "/gc", query=query, body={}, wait_s=_COLLECTING_MS / 1000
+            )
+            number, done = found["collection"], found["done"]
+            yield found
 
     # --- requests -----------------------------------------------------------------------------
 

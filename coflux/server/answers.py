@@ -119,6 +119,20 @@ class PinState(Answer):
     pinned: Pin | None
 
 
+class Collection(Answer):
+    """What has been removed since it began, or would be; `bytes` of runs' rows and of blobs."""
+
+    collection: int
+    done: bool
+    dry_run: bool
+    runs: int
+    assets: int
+    #: Of logs, and points of metrics.
+    lines: int
+    blobs: int
+    bytes: int
+
+
 class RunSummary(Answer):
     """One line of the list of runs."""
 
@@ -332,7 +346,7 @@ class SettingInfo(Answer):
     value: int
     default: int
     is_set: bool
-    unit: Literal["ms", "count"]
+    unit: Literal["ms", "count", "bytes"]
     summary: str
 
 

@@ -108,6 +108,20 @@ class RunPinned(Change, tag="pinned"):
     at: int
 
 
+class RunsRemoved(Change, tag="removed"):
+    """These runs, whole families, are no more, and with them what only they had (DM-2).
+
+    `entries`: executions of theirs that served lookups; `keys`: idempotency keys, each with its
+    environment; `assets`: those that nothing reaches any more.
+    """
+
+    runs: tuple[str, ...]
+    at: int
+    entries: tuple[str, ...] = ()
+    keys: tuple[tuple[str, str], ...] = ()
+    assets: tuple[str, ...] = ()
+
+
 class CacheForgotten(Change, tag="forgotten"):
     """These executions no longer serve lookups (CA-13)."""
 
@@ -481,7 +495,7 @@ class RunFinished(Change, tag="finished"):
 
 AnyChange = Union[
     EnvironmentSet, ManifestSet, SettingSet, SlotSet, ScheduleSet, ScheduleAdvanced,
-    RunPinned, CacheForgotten,
+    RunPinned, RunsRemoved, CacheForgotten,
     SessionOpened, IncarnationSet, SessionEnded,
     PoolSet, LaunchWanted, LaunchRetired, LaunchEnded,
     Connected, Announced, TargetPickled, Drained, Acknowledged,

@@ -34,13 +34,17 @@ class Limits(Record):
     base_depth: int = 64
     batch: int = 1_000
     idempotency_ms: int = 24 * 3600 * 1000
+    runs_kept_ms: int = 90 * 24 * 3600 * 1000
+    runs_kept_bytes: int = 0
+    logs_kept_ms: int = 30 * 24 * 3600 * 1000
+    blob_grace_ms: int = 24 * 3600 * 1000
 
 
 class Setting(Record):
     """A limit that each environment may set for itself; its default is the one of `Limits`."""
 
     summary: str
-    unit: Literal["ms", "count"] = "count"
+    unit: Literal["ms", "count", "bytes"] = "count"
     minimum: int = 1
     maximum: int = 10_000_000
 
@@ -69,5 +73,20 @@ SETTINGS: dict[str, Setting] = {
     "suspensions": Setting("Suspensions of one chain of attempts before it is held."),
     "suspensions_per_minute": Setting(
         "Suspensions of one chain within a minute before it is held."
+    ),
+    "runs_kept_ms": Setting(
+        "Finished runs are kept for so long after their end; 0 = for ever.", "ms", 0, 36_500 * _DAY
+    ),
+    "runs_kept_bytes": Setting(
+        "The oldest finished runs go while all of them take more than this; 0 = no limit.",
+        "bytes", 0, 2**60,
+    ),
+    "logs_kept_ms": Setting(
+        "Logs and metrics are kept for so long; 0 = as long as their run.", "ms", 0, 36_500 * _DAY
+    ),
+    "blob_grace_ms": Setting(
+        "Blobs that nothing refers to are kept for so long after they were stored; the longest of"
+        " all environments counts.",
+        "ms", 1_000, 366 * _DAY,
     ),
 }  # fmt: skip

@@ -315,6 +315,25 @@ class State:
         if x.is_pinned:
             self.pinned[x.run] = (x.by, x.at)
 
+    def _removed(self, x: c.RunsRemoved) -> None:
+        for run in x.runs:
+            if run in self.families:
+                self.evict(run)
+            self.pinned.pop(run, None)
+        for id in x.entries:
+            entry = self.entries.get(id)
+            if entry is not None:
+                self.namespaces.get(entry.namespace, {}).pop(id, None)
+                self._uncache(id)
+        for key in x.keys:
+            known = self.idempotency.get(key)
+            if known is not None and known[0] in x.runs:
+                del self.idempotency[key]
+        for id in x.assets:
+            asset = self.assets.pop(id, None)
+            if asset is not None:
+                self.asset_ids.pop(asset.digest, None)
+
     def _slot(self, x: c.SlotSet) -> None:
         self.slots.pop((x.environment, x.name), None)
         if x.limit is not None:
@@ -850,6 +869,7 @@ _APPLY: dict[type[c.Change], Callable[[State, Any], None]] = {
     c.ScheduleSet: State._schedule,
     c.ScheduleAdvanced: State._scheduled,
     c.RunPinned: State._pinned,
+    c.RunsRemoved: State._removed,
     c.CacheForgotten: State._forgotten,
     c.SessionOpened: State._session,
     c.PoolSet: State._pool,

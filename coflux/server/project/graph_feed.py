@@ -70,7 +70,7 @@ class GraphFeed:
     def take_kept(self) -> bool:
         """Take the document that is kept of a big finished run; whether there is one."""
         kept = self.call.project.graphs.get(self.run)
-        if kept is None or not self.call.project.orchestrator.store.reader.is_taken(self.run):
+        if kept is None or not self.call.project.orchestrator.store.reader.is_there(self.run):
             return False
         environment = self.call.state.environments.get(kept.environment)
         viewpoint = self.call.viewpoint()

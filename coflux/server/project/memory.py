@@ -80,6 +80,10 @@ class Finished:
         self._steps[root] = sum(len(state.runs[run].steps) for run in state.families.get(root, ()))
         self._total += self._steps[root]
 
+    def forget(self, root: str) -> None:
+        """This family is no more."""
+        self._forget(root)
+
     def prune(self, leaves: Callable[[list[str]], None]) -> None:
         """Evict families, the longest finished first, while there are too many; tells of each."""
         for root in list(self._steps)[:LOOK] if self._is_over() else ():

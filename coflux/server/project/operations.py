@@ -24,6 +24,7 @@ from coflux.server.core.statuses import Status
 from coflux.server.core.submission import nearest
 from coflux.server.project import (
     asset_operations,
+    collection_operations,
     hook_operations,
     input_operations,
     measurements,
@@ -460,7 +461,8 @@ OPERATIONS: dict[str, Operation] = {
         resume_environment, archive_environment, list_manifests, register_manifests,
         archive_manifest, list_agents, list_queue, *asset_operations.ALL, explain_cache,
         forget_cache, open_session, *pool_operations.ALL,
-        *hook_operations.ALL, *input_operations.ALL, *pin_operations.ALL,
+        *collection_operations.ALL, *hook_operations.ALL, *input_operations.ALL,
+        *pin_operations.ALL,
         tuning.list_settings, tuning.change_settings,
         tuning.list_slots, tuning.set_slot, tuning.remove_slot,
         schedules.list_schedules, schedules.create_schedule, schedules.get_schedule,

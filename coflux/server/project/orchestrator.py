@@ -15,14 +15,21 @@ import contextlib
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 from coflux.model import Abandoned, Deferred, LogEntry, Measurement, Resolution, run_of
 from coflux.server.core import effects as fx
-from coflux.server.core.changes import Change, RunFinished
-from coflux.server.core.events import Caller, Event, HostSlept, OutcomeUnawaited, TimePassed
+from coflux.server.core.changes import Change, RunFinished, RunsRemoved
+from coflux.server.core.events import (
+    Caller,
+    Event,
+    HostSlept,
+    OutcomeUnawaited,
+    RemovalProposed,
+    TimePassed,
+)
 from coflux.server.core.machine import Machine, Outcome
 from coflux.server.core.state import State
 from coflux.server.core.turn import Limits
@@ -33,6 +40,7 @@ from coflux.server.project.source import RandomSource
 from coflux.server.project.uncollected import uncollected
 from coflux.server.store.logs import LogStore
 from coflux.server.store.metrics import MetricStore
+from coflux.server.store.removal import Proposal
 from coflux.server.store.store import Store
 
 #: Events decided in one batch at most, so that a flood cannot hold the loop for long.
@@ -87,9 +95,9 @@ class Orchestrator:
         self._callers: dict[int, asyncio.Future[fx.Effect]] = {}
         self._fetching: set[asyncio.Future[None]] = set()
         self._turn = asyncio.Lock()
-        leaving = Leaving()
-        self._finished = Finished(self.machine, leaving)
-        self._archive = Archive(self.machine.state, leaving)
+        self._leaving = Leaving()
+        self._finished = Finished(self.machine, self._leaving)
+        self._archive = Archive(self.machine.state, self._leaving)
         self._reading: dict[str, asyncio.Future[State]] = {}
         self._ahead = ReadAhead(self._family_aside)
         self._flush_handle: asyncio.Handle | None = None
@@ -150,6 +158,33 @@ class Orchestrator:
             if self._callers.pop(token, None) is not None and future.cancelled():
                 self.put(OutcomeUnawaited(token))
 
+    def remove(self, proposal: Proposal, assets: tuple[str, ...] = ()) -> bool:
+        """Have runs (whole families) and assets removed, in a commit of their own.
+
+        Returns False, with nothing removed, when one of the runs is needed after all.
+        """
+        runs, state = proposal.runs, self.machine.state
+        family = [state.runs[run] for run in runs if run in state.runs]
+        self._ahead.evicting(runs)
+        event = RemovalProposed(
+            Caller(next(self._tokens)), runs, proposal.entries, proposal.keys, assets
+        )
+        outcomes: list[Outcome] = []
+
+        def decide(now: int) -> Iterator[Outcome]:
+            outcomes.append(self.machine.handle(event, now))
+            yield from outcomes
+
+        self._decide(decide)
+        self._wake()  # for what else was due
+        if not any(isinstance(change, RunsRemoved) for change in outcomes[0].changes):
+            return False
+        for run in runs:
+            self._archive.drop(run)
+            self._finished.forget(run)
+        self._leaving.add(family)
+        return True
+
     def now(self) -> int:
         """The project's clock in ms UTC, which never goes back (EN-7)."""
         return self.clock.now()
@@ -191,7 +226,8 @@ class Orchestrator:
             self._reading[run] = reading
             reading.add_done_callback(lambda _: self._reading.pop(run, None))
         archived = await asyncio.shield(reading)
-        if run in archived.runs and run not in self.machine.state.runs:
+        is_needed = run in archived.runs and run not in self.machine.state.runs
+        if is_needed and self.store.reader.is_there(run):  # else it was removed while it was read
             self._archive.put(run, archived)
 
     def fetch_soon(self, run: str) -> None:
@@ -228,7 +264,7 @@ class Orchestrator:
                 for execution in state.executions.values()
                 if isinstance(execution.result, Deferred)
                 and (linked := run_of(execution.result.execution)) not in state.runs
-                and self.store.reader.is_taken(linked)
+                and self.store.reader.is_there(linked)
             }
 
     def result_of(self, execution: str) -> Resolution:

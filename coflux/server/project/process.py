@@ -28,6 +28,7 @@ from coflux.server.core.changes import Change
 from coflux.server.launchers.available import launchers
 from coflux.server.project.api import UnknownHandler, rules
 from coflux.server.project.calls import Project
+from coflux.server.project.collecting import Collector
 from coflux.server.project.hooks import Hooks
 from coflux.server.project.keeping import Keeping
 from coflux.server.project.orchestrator import Orchestrator
@@ -70,6 +71,7 @@ async def _serve(name: str, directory: Path, socket_path: str) -> None:
         name, directory, orchestrator, launchers(os.environ, directory / "launches"), os.environ
     )
     keeping = Keeping(project)
+    collector = project.collector = Collector(orchestrator, directory / "blobs", project.graphs)
     application = Application(
         rules(project),
         default_handler_class=UnknownHandler,
@@ -83,6 +85,7 @@ async def _serve(name: str, directory: Path, socket_path: str) -> None:
     hooks.start()
     timetable = Timetable(orchestrator, blobs)
     timetable.start()
+    collector.start()
     # Live work is many small objects that stay: looking through them often would cost more than
     # all decisions. Cycles come from finished runs only.
     gc.freeze()
@@ -94,6 +97,7 @@ async def _serve(name: str, directory: Path, socket_path: str) -> None:
     server.stop()
     await server.close_all_connections()
     keeping.close()
+    await collector.close()
     timetable.close()
     await pools.close()
     await hooks.close()

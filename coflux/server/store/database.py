@@ -13,6 +13,8 @@ def open_database(path: Path, *, durable: bool = True) -> SqliteDatabase:
     database = SqliteDatabase(
         str(path),
         pragmas={
+            # First, because it holds for a new file only: what is removed can be given back.
+            "auto_vacuum": "incremental",
             "journal_mode": "wal",
             "synchronous": "full" if durable else "normal",
             "foreign_keys": 0,

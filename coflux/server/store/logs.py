@@ -11,13 +11,30 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from peewee import BlobField, BooleanField, IntegerField, Model, SqliteDatabase, TextField
+from peewee import (
+    BlobField,
+    BooleanField,
+    CompositeKey,
+    IntegerField,
+    Model,
+    SqliteDatabase,
+    TextField,
+)
 
 from coflux.model import LogEntry, Value
+from coflux.server.store import reaching
 from coflux.server.store.database import copy_database, open_database
+from coflux.server.store.trimming import Trimming
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_values = msgspec.msgpack.Decoder(dict[str, Value]).decode
+
+
+_INSERT = (
+    "INSERT OR IGNORE INTO log"
+    ' (run, step, attempt, seq, at, level, template, "values", is_partial)'
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 class LogRow(Model):
@@ -40,6 +57,18 @@ class LogRow(Model):
         indexes = ((("run", "step", "attempt", "seq"), True), (("run",), False))
 
 
+class LogBlobRow(Model):
+    """A blob that holds a value of a line, or the rest of a text that it names."""
+
+    line = IntegerField()
+    blob = TextField()
+
+    class Meta:
+        table_name = "log_blob"
+        primary_key = CompositeKey("line", "blob")
+        without_rowid = True
+
+
 class StoredLine(NamedTuple):
     """An entry with its place in the order of arrival."""
 
@@ -53,8 +82,13 @@ class LogStore:
     def __init__(self, directory: Path) -> None:
         self.path = directory / "logs.db"
         self._database = open_database(self.path, durable=False)
-        self._database.bind([LogRow])
-        self._database.create_tables([LogRow])
+        self._database.bind([LogRow, LogBlobRow])
+        is_indexed = self._database.table_exists("log_blob")
+        with self._database.atomic():
+            self._database.create_tables([LogRow, LogBlobRow])
+            if not is_indexed:
+                self._index_blobs()
+        self.trimming = Trimming(self._database)
 
     @property
     def database(self) -> SqliteDatabase:
@@ -63,14 +97,33 @@ class LogStore:
 
     def write(self, entries: Iterable[LogEntry]) -> None:
         """Keep entries; those that are there already change nothing (LO-2)."""
-        rows = [_row(entry) for entry in entries]
+        rows, holding = [], []
+        for entry in entries:
+            blobs = _blobs(entry.template, entry.values)
+            if blobs:
+                holding.append((_row(entry), blobs))
+            else:
+                rows.append(_row(entry))
         with self._database.atomic():
-            self._database.connection().executemany(
-                "INSERT OR IGNORE INTO log"
-                ' (run, step, attempt, seq, at, level, template, "values", is_partial)'
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                rows,
-            )
+            self._database.connection().executemany(_INSERT, rows)
+            for row, blobs in holding:
+                made = self._database.execute_sql(_INSERT, row)
+                if made.rowcount == 1:
+                    self._hold(int(made.lastrowid), blobs)
+
+    def _hold(self, line: int, blobs: set[str]) -> None:
+        self._database.connection().executemany(
+            "INSERT OR IGNORE INTO log_blob (line, blob) VALUES (?, ?)",
+            [(line, blob) for blob in sorted(blobs)],
+        )
+
+    def _index_blobs(self) -> None:
+        """Which blobs the lines of an older file hold."""
+        rows = self._database.execute_sql('SELECT id, template, "values" FROM log').fetchall()
+        for id, template, values in rows:
+            blobs = _blobs(template, _decode_values(values) if values is not None else {})
+            if blobs:
+                self._hold(id, blobs)
 
     def page(
         self,
@@ -116,9 +169,19 @@ class LogStore:
         """A consistent copy (DM-4)."""
         copy_database(self._database, path)
 
+    def release_thread(self) -> None:
+        """Let go of the connection that reading in this thread has opened."""
+        self._database.close()
+
     def close(self) -> None:
         """Let go of the file."""
         self._database.close()
+
+
+def _blobs(template: str, values: dict[str, Value]) -> set[str]:
+    found = {value.blob for value in values.values() if value.blob is not None}
+    found.update(reaching.in_text(template))
+    return found
 
 
 def _row(entry: LogEntry) -> tuple[Any, ...]:

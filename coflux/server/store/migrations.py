@@ -10,7 +10,7 @@ from pathlib import Path
 from peewee import SqliteDatabase
 
 from coflux.errors import CofluxError
-from coflux.server.store import codec
+from coflux.server.store import codec, reaching
 from coflux.server.store.schema import TABLES
 
 Step = Callable[[SqliteDatabase], None]
@@ -42,6 +42,22 @@ def _third(database: SqliteDatabase) -> None:
             database.execute_sql("UPDATE asset SET search = ? WHERE id = ?", (text, id))
 
 
+def _fourth(database: SqliteDatabase) -> None:
+    """What each run holds on to, so that it is known what nothing needs any more."""
+    database.create_tables(TABLES)
+    rows = database.connection().execute("SELECT run, data FROM journal WHERE run LIKE 'R%'")
+    while portion := rows.fetchmany(1_000):
+        found = {
+            (run, target)
+            for run, data in portion
+            for target in reaching.of_change(codec.decode_change(data))
+            if target != run
+        }
+        database.connection().executemany(
+            "INSERT OR IGNORE INTO reach (run, target) VALUES (?, ?)", sorted(found)
+        )
+
+
 def _add_column(database: SqliteDatabase, table: str, column: str, kind: str) -> bool:
     """Whether the column was not there."""
     rows = database.execute_sql(f"PRAGMA table_info({table})").fetchall()
@@ -52,7 +68,7 @@ def _add_column(database: SqliteDatabase, table: str, column: str, kind: str) ->
 
 
 #: Migration n brings a store from version n to n + 1. Never edited once released.
-MIGRATIONS: tuple[Step, ...] = (_first, _second, _third)
+MIGRATIONS: tuple[Step, ...] = (_first, _second, _third, _fourth)
 
 
 def migrate(database: SqliteDatabase, path: Path) -> None:

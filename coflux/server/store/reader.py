@@ -102,8 +102,12 @@ class Reader:
 
     def is_taken(self, id: str) -> bool:
         """Whether something has or had that id (ID-1)."""
-        table = "run" if id.startswith("R") else "identifier"
-        return self._one(f"SELECT 1 FROM {table} WHERE id = ?", id) is not None
+        found = self._one("SELECT 1 FROM identifier WHERE id = ?", id)
+        return found is not None or self.is_there(id)
+
+    def is_there(self, run: str) -> bool:
+        """Whether there is a run of that id."""
+        return self._one("SELECT 1 FROM run WHERE id = ?", run) is not None
 
     def asset(self, *, id: str | None = None, digest: str | None = None) -> AssetRecord | None:
         """An asset by id or by content."""
@@ -168,6 +172,10 @@ class Reader:
         row = self._one("SELECT environment FROM run WHERE id = ?", run)
         return str(row[0]) if row else None
 
+    def environments_of_runs(self) -> dict[str, str]:
+        """The environment of every run, by id."""
+        return dict(self._rows("SELECT id, environment FROM run"))
+
     def runs(
         self, environment: str | None, target: tuple[str, str] | None, limit: int,
         before: str | None, only: Collection[str] | None = None,
@@ -201,6 +209,7 @@ class Reader:
     ) -> list[tuple[InputCreated, str]]:
         """What was asked there, newest first, each with its state."""
         where, values = [f"environment IN ({','.join('?' * len(environments))})"], [*environments]
+        where.append("run IN (SELECT id FROM run)")
         if run is not None:
             where.append("run = ?")
             values.append(run)
@@ -222,6 +231,7 @@ class Reader:
     def _load_cache(self, state: State) -> None:
         sql = (
             "SELECT execution, seq, environment, key, namespace, parts, value_at, code FROM cache"
+            " WHERE substr(execution, 1, instr(execution, ':') - 1) IN (SELECT id FROM run)"
             " ORDER BY seq"
         )
         for (

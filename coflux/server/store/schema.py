@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from peewee import (
     BlobField,
+    CompositeKey,
     IntegerField,
     Model,
     SqliteDatabase,
@@ -131,8 +132,29 @@ class InputRow(Model):
         table_name = "input"
 
 
+class ReachRow(Model):
+    """What a run holds on to: a run, an asset or a blob (`reaching`), so that it stays (DM-2)."""
+
+    run = TextField()
+    target = TextField(index=True)
+
+    class Meta:
+        table_name = "reach"
+        primary_key = CompositeKey("run", "target")
+        without_rowid = True
+
+
+class RemovedRow(Model):
+    """A run that was removed, and of which rows or files may be left."""
+
+    run = TextField(primary_key=True)
+
+    class Meta:
+        table_name = "removed"
+
+
 class IdentifierRow(Model):
-    """Ids that are or were taken by something other than a run (ID-1)."""
+    """Ids that are or were taken by something other than a run that is there (ID-1)."""
 
     id = TextField(primary_key=True)
 
@@ -142,7 +164,7 @@ class IdentifierRow(Model):
 
 TABLES: tuple[type[Model], ...] = (
     JournalRow, RunRow, CacheRow, AssetRow, AssetProducerRow, SlotUseRow, ScheduleRow, InputRow,
-    IdentifierRow,
+    IdentifierRow, ReachRow, RemovedRow,
 )  # fmt: skip
 
 

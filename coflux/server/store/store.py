@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from peewee import SqliteDatabase
+
 from coflux.server.core.changes import Change
 from coflux.server.core.state import State
 from coflux.server.store.database import copy_database, open_database
 from coflux.server.store.migrations import migrate
 from coflux.server.store.reader import Reader
+from coflux.server.store.removal import Removal
 from coflux.server.store.schema import bind
 from coflux.server.store.writer import Writer
 
@@ -27,6 +30,7 @@ class Store:
             self._database.close()
             raise
         self.reader = Reader(self._database)
+        self.removal = Removal(self._database)
         self._writer = Writer(self._database, state, self.reader.newest())
 
     def load(self, state: State) -> int:
@@ -41,6 +45,11 @@ class Store:
     def write(self, changes: Iterable[Change]) -> None:
         """Write a batch, durable when this returns (SE-9)."""
         self._writer.write(changes)
+
+    @property
+    def database(self) -> SqliteDatabase:
+        """The writing connection."""
+        return self._database
 
     def copy_to(self, path: Path) -> None:
         """A consistent copy (DM-4)."""

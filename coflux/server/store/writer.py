@@ -13,9 +13,12 @@ from peewee import SqliteDatabase
 from coflux.model import Returned, run_of
 from coflux.server.core import changes as c
 from coflux.server.core.state import State
-from coflux.server.store import codec
+from coflux.server.store import codec, reaching
 
 _INSERT = "INSERT INTO journal (seq, run, data) VALUES (?, ?, ?)"
+_REACH = "INSERT OR IGNORE INTO reach (run, target) VALUES (?, ?)"
+#: Whose journal rows the removals are: no run's, and not read at a start.
+REMOVALS = "removals"
 #: These make a finished run live again.
 _REOPENING = ("rerun", "manual", "relink")
 
@@ -31,7 +34,8 @@ class Writer:
 
     def write(self, changes: Iterable[c.Change]) -> None:
         """All of the changes that are kept, or none."""
-        rows = []
+        rows: list[tuple[int, str | None, bytes]] = []
+        reached: list[tuple[str | None, str]] = []
         indexed: list[tuple[Callable[..., None], c.Change, int]] = []
         for change in changes:
             if not change.DURABLE:
@@ -41,10 +45,14 @@ class Writer:
             index = _INDEXES.get(type(change))
             if index is not None:
                 indexed.append((index, change, self.seq))
+            run = rows[-1][1]
+            reached += [(run, target) for target in reaching.of_change(change) if target != run]
         if not rows:
             return
         with self._database.atomic():
             self._database.connection().executemany(_INSERT, rows)
+            if reached:
+                self._database.connection().executemany(_REACH, reached)
             for index, change, seq in indexed:
                 index(self, change, seq)
 
@@ -90,6 +98,17 @@ class Writer:
             x.execution, seq, execution.environment, note.key, note.namespace,
             codec.encode_parts(note.parts), x.at, execution.code,
         )  # fmt: skip
+
+    def _removed(self, x: c.RunsRemoved, seq: int) -> None:
+        """Nobody sees the runs from now on; what is left of them goes in small steps later."""
+        many = self._database.connection().executemany
+        many("DELETE FROM run WHERE id = ?", [(run,) for run in x.runs])
+        many("INSERT OR IGNORE INTO identifier (id) VALUES (?)", [(run,) for run in x.runs])
+        many("INSERT OR IGNORE INTO removed (run) VALUES (?)", [(run,) for run in x.runs])
+        many("DELETE FROM cache WHERE execution = ?", [(entry,) for entry in x.entries])
+        many("DELETE FROM asset WHERE id = ?", [(asset,) for asset in x.assets])
+        # The newest row stays, for the sake of its number and instant; one of these is enough.
+        self._execute("DELETE FROM journal WHERE run = ? AND seq < ?", REMOVALS, seq)
 
     def _forgotten(self, x: c.CacheForgotten, seq: int) -> None:
         self._database.connection().executemany(
@@ -153,6 +172,8 @@ def _run(change: c.Change) -> str | None:
         return change.schedule
     if isinstance(change, c.RunPinned):
         return None  # is read at every start
+    if isinstance(change, c.RunsRemoved):
+        return REMOVALS
     run = getattr(change, "run", None)
     if run is not None:
         return str(run)
@@ -167,6 +188,7 @@ _INDEXES: dict[type[c.Change], Callable[..., None]] = {
     c.Assigned: Writer._assigned,
     c.ResultRecorded: Writer._result,
     c.CacheForgotten: Writer._forgotten,
+    c.RunsRemoved: Writer._removed,
     c.AssetRecorded: Writer._asset,
     c.InputCreated: Writer._input,
     c.InputEnded: Writer._input_ended,

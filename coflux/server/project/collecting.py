@@ -1,0 +1,380 @@
+"""Removing what nobody needs any more, now and then and when somebody asks for it (DM-2, DM-3).
+
+A pass looks at the store and has it decided what may go in another thread, then takes it out in
+steps of a few milliseconds on the loop, with pauses. What is committed meanwhile is watched: when
+somebody comes to need what was to go, the pass looks again. Belongs here: the order of it, and the
+pace. Does not belong here: what may go (`core.retention`), rows (`store.removal`), files
+(`blobs.sweeping`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from coflux.blobs import sweeping
+from coflux.model import run_of
+from coflux.server.core import changes as c
+from coflux.server.core import retention
+from coflux.server.core.retention import Family
+from coflux.server.core.state import State
+from coflux.server.project.kept_graphs import KeptGraphs
+from coflux.server.project.orchestrator import Orchestrator
+from coflux.server.store import reaching
+from coflux.server.store.removal import Proposal, Terms, give_back
+from coflux.server.store.trimming import Mark
+
+log = logging.getLogger("coflux.project")
+T = TypeVar("T")
+
+#: Seconds from the start of the process to the first pass, and between two passes.
+FIRST_S, EVERY_S = 300.0, 3_600.0
+#: What a step may take, in seconds, and how many times as long others have the loop then.
+STEP_S, PAUSES = 0.005, 3
+#: Runs removed in one commit, and entries of the cache in one.
+RUNS, ENTRIES = 50, 2_000
+#: Rows, lines or pages that the first step takes; the next as many as fit into `STEP_S`.
+PORTION, LEAST, MOST = 200, 20, 5_000
+#: How often a pass looks again because something changed.
+TRIES = 5
+#: Passes that are remembered.
+REMEMBERED = 20
+
+
+@dataclass
+class Pass:
+    """One pass: what it has removed, or would remove."""
+
+    number: int
+    is_dry: bool
+    runs: int = 0
+    assets: int = 0
+    lines: int = 0
+    blobs: int = 0
+    #: Of rows and blobs.
+    bytes: int = 0
+    problem: str | None = None
+    is_begun: bool = False
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Watch:
+    """Whom what is committed reaches, pins or makes go on."""
+
+    def __init__(self) -> None:
+        self.noted: set[str] = set()
+
+    def committed(self, changes: list[c.Change]) -> None:
+        """Take note."""
+        for change in changes:
+            self.noted.update(reaching.of_change(change))
+            if isinstance(change, c.RunPinned):
+                self.noted.add(change.run)
+            elif isinstance(change, c.ExecutionCreated):
+                self.noted.add(run_of(change.execution))
+
+    def concerns(self, families: Iterable[Family]) -> bool:
+        """Whether one of them may be needed now."""
+        return any(run in self.noted for family in families for run in family.runs)
+
+
+class Pace:
+    """How much is done in one step."""
+
+    def __init__(self) -> None:
+        self.portion = PORTION
+
+    @contextlib.contextmanager
+    def step(self) -> Iterator[None]:
+        """One step, whose time says how much the next may do."""
+        begun = time.monotonic()
+        yield
+        took = max(time.monotonic() - begun, 1e-4)
+        wanted = int(self.portion * min(2.0, STEP_S / took))
+        self.portion = max(LEAST, min(MOST, wanted))
+
+
+class Collector:
+    """A project's passes, one after the other."""
+
+    def __init__(self, orchestrator: Orchestrator, blobs: Path, graphs: KeptGraphs) -> None:
+        self._orchestrator = orchestrator
+        self._blobs = blobs
+        self._graphs = graphs
+        self._turn = asyncio.Lock()
+        self._passes: dict[int, Pass] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._count = 0
+        self._is_closing = False
+
+    def start(self) -> None:
+        """Begin to make passes by the clock; the loop must be running."""
+        self._spawn(self._go_on())
+
+    async def close(self) -> None:
+        """Stop; what is not finished is finished the next time."""
+        self._is_closing = True
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def get(self, number: int) -> Pass | None:
+        """A pass of the last ones."""
+        return self._passes.get(number)
+
+    def begin(self, is_dry: bool = False) -> Pass:
+        """A pass that begins now, or when those before it are done."""
+        waiting = (p for p in self._passes.values() if not p.is_begun and p.is_dry == is_dry)
+        found = next(waiting, None)
+        if found is None:
+            self._count += 1
+            found = self._passes[self._count] = Pass(self._count, is_dry)
+            self._passes.pop(self._count - REMEMBERED, None)
+            self._spawn(self._make(found))
+        return found
+
+    async def _go_on(self) -> None:
+        has_leftovers = bool(self._orchestrator.store.removal.leftovers(1))
+        await asyncio.sleep(1.0 if has_leftovers else FIRST_S)
+        while True:
+            await self.begin().done.wait()
+            await asyncio.sleep(EVERY_S)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _make(self, made: Pass) -> None:
+        try:
+            async with self._turn:
+                made.is_begun = True
+                await self._collect(made)
+        except Exception as error:
+            # A full disk, say: the next pass tries again.
+            log.exception("removing what nobody needs failed")
+            made.problem = str(error) or type(error).__name__
+        finally:
+            made.done.set()
+
+    # --- a pass -----------------------------------------------------------------------------------
+
+    async def _collect(self, made: Pass) -> None:
+        watch = Watch()
+        listeners = self._orchestrator.listeners
+        listeners.append(watch.committed)
+        try:
+            if made.is_dry:
+                await self._foresee(made, watch)
+                return
+            for _ in range(TRIES):
+                if await self._remove_runs(made, watch):
+                    break
+            await self._remove_assets(made)
+            await self._clear()
+            await self._trim(made)
+            await self._give_back()
+            await self._remove_blobs(made, watch)
+        finally:
+            listeners.remove(watch.committed)
+
+    async def _foresee(self, made: Pass, watch: Watch) -> None:
+        doomed = await self._decide()
+        runs = [run for family in doomed for run in family.runs]
+        made.runs = len(runs)
+        made.bytes = await self._aside(self._orchestrator.store.removal.sizes, runs)
+        await self._look_at_blobs(made, watch, runs)
+
+    async def _remove_runs(self, made: Pass, watch: Watch) -> bool:
+        """Whether all that was to go has gone; else look again."""
+        watch.noted.clear()
+        left = await self._decide()
+        while left:
+            if watch.concerns(left):
+                return False
+            batch = _batch(left)
+            runs = tuple(run for family in batch for run in family.runs)
+            size = await self._aside(self._orchestrator.store.removal.sizes, runs)
+            if watch.concerns(left) or not await self._remove(runs):
+                return False
+            made.runs += len(runs)
+            made.bytes += size
+            left = left[len(batch) :]
+            await _breathe(STEP_S)
+        return True
+
+    async def _decide(self) -> list[Family]:
+        """What may go now."""
+        terms = self._terms()
+
+        def decide() -> list[Family]:
+            found = self._orchestrator.store.removal.survey(terms)
+            sizes = self._blob_sizes() if terms.limits else {}
+            return retention.removable(
+                found.families, found.links, terms.now, terms.limits, sizes
+            )  # fmt: skip
+
+        return await self._aside(decide)
+
+    def _terms(self) -> Terms:
+        state = self._orchestrator.machine.state
+        limits = {e: state.setting(e, "runs_kept_bytes") for e in state.environments}
+        return Terms(
+            self._orchestrator.now(),
+            {e: state.setting(e, "runs_kept_ms") for e in state.environments},
+            {environment: limit for environment, limit in limits.items() if limit},
+            state.defaults.idempotency_ms,
+            frozenset(retention.needed(state)),
+        )
+
+    async def _remove(self, runs: tuple[str, ...]) -> bool:
+        removal = self._orchestrator.store.removal
+        found = removal.propose(runs)
+        while len(found.entries) > ENTRIES:
+            # So many would take too long at once; their lookups miss a moment earlier.
+            self._orchestrator.remove(Proposal((), found.entries[:ENTRIES], ()))
+            found = found._replace(entries=found.entries[ENTRIES:])
+            await _breathe(STEP_S)
+        if not self._orchestrator.remove(found):
+            return False
+        for run in runs:
+            self._graphs.drop(run)
+        return True
+
+    async def _remove_assets(self, made: Pass) -> None:
+        removal = self._orchestrator.store.removal
+        while found := await self._aside(removal.unreached_assets, PORTION):
+            gone = tuple(asset for asset in found if not removal.is_reached(asset))
+            if not gone:
+                return
+            self._orchestrator.remove(Proposal((), (), ()), gone)
+            made.assets += len(gone)
+            await _breathe(STEP_S)
+
+    async def _clear(self) -> None:
+        """What is left of runs that were removed, also before the process was started."""
+        removal, trimming = self._orchestrator.store.removal, self._orchestrator.logs.trimming
+        pace = Pace()
+        while runs := removal.leftovers(RUNS):
+            with pace.step():
+                left = pace.portion
+                for run in runs:
+                    left -= trimming.clear(run, left)
+                    if left <= 0:
+                        break
+                    self._graphs.drop(run)
+                if left > 0:
+                    removal.clear(runs, left)
+            await _breathe(STEP_S)
+
+    async def _trim(self, made: Pass) -> None:
+        """Lines and points that have been there for too long."""
+        trimming = self._orchestrator.logs.trimming
+        now, state = self._orchestrator.now(), self._orchestrator.machine.state
+        kept = {e: state.setting(e, "logs_kept_ms") for e in state.environments}
+        shortest = min((ms for ms in kept.values() if ms), default=None)
+        if shortest is not None:
+            trimming.mark(now, min(3_600_000, shortest // 24))
+        runs = await self._aside(trimming.runs)
+        places = await self._aside(self._orchestrator.store.reader.environments_of_runs)
+        pace = Pace()
+        for run in runs:
+            # Of a run that is no more: they came in late.
+            ms = kept.get(places[run], 0) if run in places else 1
+            upto = trimming.mark_at(now - ms) if ms else Mark(0, 0)
+            while upto.line or upto.point:
+                with pace.step():
+                    gone = trimming.trim(run, upto, pace.portion)
+                made.lines += gone
+                if gone == 0:
+                    break
+                await _breathe(STEP_S)
+        if all(kept.values()):
+            trimming.forget_marks(now - max(kept.values(), default=0))
+
+    async def _give_back(self) -> None:
+        for database in (self._orchestrator.store.database, self._orchestrator.logs.database):
+            pace, left = Pace(), 1
+            while left:
+                with pace.step():
+                    left = give_back(database, pace.portion)
+                await _breathe(STEP_S)
+
+    # --- blobs ------------------------------------------------------------------------------------
+
+    async def _remove_blobs(self, made: Pass, watch: Watch) -> None:
+        await self._look_at_blobs(made, watch, ())
+
+    async def _look_at_blobs(self, made: Pass, watch: Watch, without: Iterable[str]) -> None:
+        """Remove (or count) what nothing reaches and was not written for the grace."""
+        state = self._orchestrator.machine.state
+        active = [e.id for e in state.environments.values() if e.state != "archived"]
+        grace = max(state.setting(e, "blob_grace_ms") for e in active or state.environments)
+        now = self._orchestrator.now()
+        announced, gone = _announced(state), frozenset(without)
+
+        def look() -> None:
+            removal = self._orchestrator.store.removal
+            needed = removal.blobs(now - grace, gone) | announced
+            needed |= self._orchestrator.logs.trimming.blobs()
+            self._sweep(made, lambda key: key in needed or key in watch.noted, (now - grace) / 1000)
+
+        await self._aside(look)
+
+    def _sweep(self, made: Pass, is_needed: Callable[[str], bool], before: float) -> None:
+        if not made.is_dry:
+            sweeping.put_back(self._blobs)
+            sweeping.remove_unfinished(self._blobs, before)
+        for key, size in sweeping.unneeded(self._blobs, is_needed, before):
+            if self._is_closing:
+                return
+            if made.is_dry or sweeping.remove(self._blobs, key, is_needed, before):
+                made.blobs += 1
+                made.bytes += size
+
+    def _blob_sizes(self) -> dict[str, int]:
+        return dict(sweeping.unneeded(self._blobs, lambda key: False, float("inf")))
+
+    async def _aside(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Do it in another thread, with a connection of its own."""
+        orchestrator = self._orchestrator
+
+        def do() -> T:
+            try:
+                return work(*arguments)
+            finally:
+                orchestrator.store.release_thread()
+                orchestrator.logs.release_thread()
+
+        return await asyncio.to_thread(do)
+
+
+def _announced(state: State) -> set[str]:
+    """What the targets of connected agents hold on to."""
+    return {
+        target
+        for session in state.sessions.values()
+        for definition in session.targets.values()
+        for target in reaching.of_definition(definition)
+    }
+
+
+def _batch(families: list[Family]) -> list[Family]:
+    """The first of them, with not too many runs; at least one."""
+    count = 0
+    for number, family in enumerate(families):
+        count += len(family.runs)
+        if count > RUNS and number:
+            return families[:number]
+    return families
+
+
+async def _breathe(took: float) -> None:
+    """Let others have the loop."""
+    await asyncio.sleep(took * PAUSES)

@@ -1,0 +1,113 @@
+"""Taking old lines and points out of the file of logs and metrics, in small steps.
+
+A line counts as old by when it came in, by the server's clock: now and then a mark is set that says
+how far the file was at that moment. Belongs here: marks, deletions. Does not belong here: whose
+lines are kept how long.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from peewee import IntegerField, Model, SqliteDatabase
+
+#: Two marks are at least so far apart, in ms, unless one asks for more.
+APART_MS = 3_600_000
+
+
+class ArrivalRow(Model):
+    """At this instant (ms UTC) the newest line and the newest point had these numbers."""
+
+    at = IntegerField(primary_key=True)
+    line = IntegerField()
+    point = IntegerField()
+
+    class Meta:
+        table_name = "arrival"
+
+
+class Mark(NamedTuple):
+    """Everything up to these numbers had come in."""
+
+    line: int
+    point: int
+
+
+class Trimming:
+    """Removes lines and points from the database of a project's logs."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+        database.bind([ArrivalRow])
+        database.create_tables([ArrivalRow])
+
+    def mark(self, now: int, apart_ms: int = APART_MS) -> None:
+        """Remember how far the file is now."""
+        newest = self._one("SELECT COALESCE(MAX(at), 0) FROM arrival")
+        if now - newest >= apart_ms:
+            self._database.execute_sql(
+                "INSERT OR IGNORE INTO arrival (at, line, point) SELECT ?,"
+                " (SELECT COALESCE(MAX(id), 0) FROM log),"
+                " (SELECT COALESCE(MAX(id), 0) FROM metric_point)",
+                (now,),
+            )
+
+    def mark_at(self, instant: int) -> Mark:
+        """What had come in at that instant at the latest."""
+        sql = "SELECT line, point FROM arrival WHERE at <= ? ORDER BY at DESC LIMIT 1"
+        found = self._database.execute_sql(sql, (instant,)).fetchone()
+        return Mark(*found) if found is not None else Mark(0, 0)
+
+    def forget_marks(self, before: int) -> None:
+        """Marks that nobody asks for any more: all but the last before an instant."""
+        self._database.execute_sql(
+            "DELETE FROM arrival WHERE at < (SELECT MAX(at) FROM arrival WHERE at <= ?)", (before,)
+        )
+
+    def runs(self) -> set[str]:
+        """Runs that have lines or metrics; in any thread."""
+        found: set[str] = set()
+        for table in ("log", "metric"):
+            rows = self._database.execute_sql(f"SELECT DISTINCT run FROM {table}")
+            found.update(run for (run,) in rows)
+        return found
+
+    def trim(self, run: str, upto: Mark, most: int) -> int:
+        """Take up to `most` lines and points of a run out that had come in; gives how many."""
+        with self._database.atomic():
+            gone = self._trim_lines(run, upto.line, most)
+            return gone + self._trim_points(run, upto.point, most - gone)
+
+    def clear(self, run: str, most: int) -> int:
+        """Take up to `most` lines and points of a run that is no more out; gives how many."""
+        gone = self.trim(run, Mark(2**62, 2**62), most)
+        if gone < most:
+            self._database.execute_sql("DELETE FROM metric WHERE run = ?", (run,))
+        return gone
+
+    def blobs(self) -> set[str]:
+        """Blobs that hold values of lines; in any thread."""
+        return {blob for (blob,) in self._database.execute_sql("SELECT blob FROM log_blob")}
+
+    def _trim_lines(self, run: str, upto: int, most: int) -> int:
+        sql = "SELECT id FROM log WHERE run = ? AND id <= ? LIMIT ?"
+        ids = [id for (id,) in self._database.execute_sql(sql, (run, upto, most))]
+        return self._delete("log", ids, "log_blob", "line")
+
+    def _trim_points(self, run: str, upto: int, most: int) -> int:
+        sql = (
+            "SELECT p.id FROM metric m JOIN metric_point p ON p.metric = m.id"
+            " WHERE m.run = ? AND p.id <= ? LIMIT ?"
+        )
+        ids = [id for (id,) in self._database.execute_sql(sql, (run, upto, max(0, most)))]
+        return self._delete("metric_point", ids)
+
+    def _delete(self, table: str, ids: list[int], also: str = "", column: str = "") -> int:
+        many, rows = self._database.connection().executemany, [(id,) for id in ids]
+        if also:
+            many(f"DELETE FROM {also} WHERE {column} = ?", rows)
+        many(f"DELETE FROM {table} WHERE id = ?", rows)
+        return len(ids)
+
+    def _one(self, sql: str) -> int:
+        return int(self._database.execute_sql(sql).fetchone()[0])
