@@ -75,11 +75,11 @@ def suspend(until: Time | datetime | None = None) -> None:
         # The server counts a duration from its own now (EN-7); a naive instant is local time.
         seconds = (until.astimezone(timezone.utc) - datetime.now(timezone.utc)).total_seconds()
         delay_ms = max(0, round(seconds * 1000))
-    elif isinstance(until, (int, float, timedelta)) and until < type(until)(0):
-        # The distance to something that has passed meanwhile.
-        delay_ms = 0
     else:
-        delay_ms = milliseconds(until, "until")
+        # Below zero it is the distance to something that has passed meanwhile.
+        seconds = until.total_seconds() if isinstance(until, timedelta) else until
+        is_past = isinstance(seconds, (int, float)) and seconds < 0
+        delay_ms = 0 if is_past else milliseconds(until, "until")
     host.suspend(delay_ms)
 
 

@@ -126,8 +126,17 @@ def outcome_lines(outcome: dict[str, Any]) -> list[str]:
         lines.append(f"  {frame['file']}:{frame['line']} in {frame['function']}")
         if frame.get("source"):
             lines.append(f"      {frame['source'].strip()}")
-    lines.append(headline(error) or outcome["kind"])
+    if outcome.get("last_lines"):
+        lines += ["its last lines:", *(f"  {line}" for line in outcome["last_lines"])]
+    memory = outcome.get("peak_memory")
+    used = f" (peak memory {size(memory)})" if memory else ""
+    lines.append((headline(error) or outcome["kind"]) + used)
     return [click.style(clean(line), fg="red") for line in lines]
+
+
+def by_hand(by: str | None, reason: str | None) -> str:
+    """What is said of a result that somebody set (RR-5)."""
+    return "set by hand" + (f" by {by}" if by else "") + (f": {reason}" if reason else "")
 
 
 def headline(error: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.text import Text
 from rich.tree import Tree
 
-from coflux.cli.output import GLYPHS, WORDS, clean, duration, headline
+from coflux.cli.output import GLYPHS, WORDS, by_hand, clean, duration, headline
 from coflux.client.views import Attempt, RunView, Step
 
 #: A step with more children than this shows them in counts, and failed ones by themselves.
@@ -112,6 +112,8 @@ def _append_times(label: Text, step: Step, attempt: Attempt, now_ms: int) -> Non
         label.append(f"  {attempt.reason.get('text', '')}", "dim")
     if attempt.older_code:
         label.append("  older code", "yellow")
+    if attempt.origin == "manual":
+        label.append(f"  {clean(by_hand(attempt.by, attempt.note))}", "yellow")
     message = _message(attempt)
     if message:
         label.append(f"  {_shortened(clean(message), 72)}", "red")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from coflux.cli.output import (
+    by_hand,
     clean,
     duration,
     emit,
@@ -63,6 +64,9 @@ def print_outcome(outcome: Outcome) -> None:
     """The value on stdout; for anything else the error, on stderr."""
     for line in outcome_lines(outcome.body):
         click.echo(line, err=outcome.kind != "value")
+    hand = outcome.body.get("by_hand")
+    if hand:
+        note(clean(by_hand(hand.get("by"), hand.get("reason"))))
 
 
 def exit_code(outcome: Outcome) -> int:
@@ -137,4 +141,6 @@ def _line(step: Step, attempt: Attempt) -> str:
     error = result.get("error")
     if isinstance(error, dict):
         parts.append(f"({clean(headline(error).partition(chr(10))[0])})")
+    if attempt.origin == "manual":
+        parts.append(f"({clean(by_hand(attempt.by, attempt.note))})")
     return " ".join(parts)

@@ -42,6 +42,9 @@ class Attempt(_View, frozen=True):
     assigned_at: int | None = None
     started_at: int | None = None
     ended_at: int | None = None
+    #: Who asked for this attempt, and why, where somebody did.
+    by: str | None = None
+    note: str | None = None
 
     @property
     def number(self) -> int:

@@ -265,6 +265,8 @@ class Outcome(Answer):
     preview: str | None = None
     error: Any = None
     execution: str | None = None
+    #: `{"by", "at", "reason"}` of a result that was set by hand.
+    by_hand: Any = None
     #: `model.Result`, when asked for with `encoded`.
     result: Any = None
 

@@ -199,6 +199,11 @@ def test_a_result_by_hand_ends_a_step_and_says_who_and_why_RR_5(
     assert [e["status"] for e in attempts] == ["superseded", "value"]
     assert (attempts[1]["origin"], attempts[1]["note"]) == ("manual", "it hangs")
     assert attempts[1]["by"]
+    # Wherever the result is shown.
+    shown = stack.cli("runs", "result", f"{run}:2", "--json").json
+    assert (shown["by_hand"]["by"], shown["by_hand"]["reason"]) == (attempts[1]["by"], "it hangs")
+    assert "set by hand by" in stack.cli("runs", "inspect", run).out
+    assert "it hangs" in stack.cli("runs", "result", f"{run}:2").err
     with pytest.raises(Conflict):
         client.set_result(f"{run}:2", {"value": 1, "reason": "again"})
 

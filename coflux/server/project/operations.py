@@ -15,7 +15,7 @@ import msgspec
 from msgspec import UNSET
 
 from coflux.errors import Forbidden, InvalidRequest, NotFound
-from coflux.model import Error, Raised, Result, Returned, target_id
+from coflux.model import Error, Raised, Result, Returned, run_of, target_id
 from coflux.server.access import Principal, Scope
 from coflux.server.core import effects as fx
 from coflux.server.core import events as e
@@ -116,6 +116,10 @@ async def get_result(call: Call) -> Any:
     result = outcome.result or call.orchestrator.result_of(outcome.execution)
     shown = results.show_result(result, call.project.blobs)
     shown["execution"] = outcome.execution
+    state = call.orchestrator.state_with(run_of(outcome.execution))
+    hand = runs.set_by_hand(state.executions.get(outcome.execution)) if state is not None else None
+    if hand is not None:
+        shown["by_hand"] = hand
     if call.query["encoded"]:
         shown["result"] = msgspec.to_builtins(result)
     return shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 from coflux.blobs import Blobs
@@ -101,9 +102,16 @@ def _crash(result: Crashed) -> str:
     if result.out_of_memory:
         how = "was killed for memory"
     elif result.signal is not None:
-        how = f"was killed by signal {result.signal}"
+        how = f"was killed by {_signal_name(result.signal)}"
     elif result.exit_code is not None:
         how = f"exited with code {result.exit_code}"
     else:
         how = "died"
     return f"the executor process {how} without an outcome"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return f"{signal.Signals(number).name} (signal {number})"
+    except ValueError:
+        return f"signal {number}"

@@ -106,6 +106,13 @@ def show_execution(
     }
 
 
+def set_by_hand(execution: Execution | None) -> dict[str, Any] | None:
+    """Who gave it its result, when and why, where a person or program did (RR-5)."""
+    if execution is None or execution.origin != "manual":
+        return None
+    return {"by": execution.by or None, "at": execution.ended_at, "reason": execution.reason}
+
+
 def _has_reason(execution: Execution) -> bool:
     """Whether it is queued, or waits for a person; what else it waits for is seen in the run."""
     if execution.status == "waiting":
