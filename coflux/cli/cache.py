@@ -37,11 +37,12 @@ def forget(call: Invocation, target: str | None, execution: str | None) -> None:
     """Make the cache entries of a target unusable from now on; runs stay as they are."""
     if (target is None) == (execution is None):
         raise click.UsageError("Give either REPOSITORY/TARGET or --execution RUN:STEP:ATTEMPT.")
-    call.client.forget_cache(target=target, execution=execution)
+    forgotten = call.client.forget_cache(target=target, execution=execution)
     if call.as_json:
-        emit({"forgotten": target or execution})
+        emit({"forgotten": forgotten})
     else:
-        click.echo(f"forgot the cache entries of {target or execution}")
+        entries = "1 entry" if len(forgotten) == 1 else f"{len(forgotten)} entries"
+        click.echo(f"forgot {entries} of {target or execution} in the cache")
 
 
 def _lines(explanation: Any) -> list[str]:

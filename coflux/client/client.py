@@ -355,10 +355,10 @@ class Client:
         """Why a step or execution took an earlier outcome, or did not."""
         return self._get(f"/cache/{segment(id)}")["cache"]
 
-    def forget_cache(self, *, target: str | None = None, execution: str | None = None) -> None:
-        """Make the cache entries of a target or of one execution unusable."""
+    def forget_cache(self, *, target: str | None = None, execution: str | None = None) -> list[str]:
+        """Make the cache entries of a target or of one execution unusable; gives what it forgot."""
         body = {"environment": self.environment, "target": target, "execution": execution}
-        self._post("/cache/forget", body)
+        return list(self._post("/cache/forget", body).get("forgotten", ()))
 
     @property
     def blobs(self) -> Any:

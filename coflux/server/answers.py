@@ -547,6 +547,13 @@ class AssetInfo(Answer):
     created_at: int | None = None
 
 
+class Forgotten(Answer):
+    """The executions whose outcomes no lookup takes any more."""
+
+    ok: bool
+    forgotten: list[str]
+
+
 class Explanation(Answer):
     """What the cache lookup of a step found and why (CA-12)."""
 

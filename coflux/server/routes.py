@@ -293,7 +293,7 @@ PROJECT_ROUTES: tuple[Route, ...] = (
              "Why a step or execution took an earlier outcome, or did not.",
              response=answers.Explanation, query=(ENVIRONMENT,)),
     _project("forget_cache", "POST", "/cache/forget", "admin", "Make cache entries unusable.",
-             request=bodies.Forgetting, response=answers.Done),
+             request=bodies.Forgetting, response=answers.Forgotten),
     _project("collect", "POST", "/gc", "admin",
              "Remove runs, logs and blobs that are past their time, and say what went so far.",
              request=bodies.Nothing, response=answers.Collection,

@@ -271,7 +271,10 @@ def test_the_cache_is_explained_and_forgotten(stack: Stack, cli: Cli) -> None:
     explained = ok(cli("cache", "explain", f"{second}:2", "--json")).json
     assert explained["outcome"] == "hit"
     assert f"{first}:2:1" in ok(cli("cache", "explain", f"{second}:2")).out
-    ok(cli("cache", "forget", "flow/cached"))
+    assert "of flow/cached in the cache" in ok(cli("cache", "forget", "flow/cached")).out
+    # A misspelt one is refused with the nearest name (ID-6).
+    misspelt = cli("cache", "forget", "flow/cahced")
+    assert (misspelt.code, "'flow/cached'" in misspelt.err) == (3, True)
     third = stack.submit("flow/uses_cache", "explained")
     stack.value(third)
     assert stack.seen("cached", third)

@@ -19,7 +19,7 @@ from coflux.model import Error, Raised, Result, Returned, run_of, target_id
 from coflux.server.access import Principal, Scope
 from coflux.server.core import effects as fx
 from coflux.server.core import events as e
-from coflux.server.core.entities import Execution
+from coflux.server.core.entities import Environment, Execution
 from coflux.server.core.statuses import Status
 from coflux.server.core.submission import nearest
 from coflux.server.project import (
@@ -341,13 +341,33 @@ async def forget_cache(call: Call) -> Any:
     environment = call.environment(call.body.environment, "admin")
     if (call.body.target is None) == (call.body.execution is None):
         raise InvalidRequest("Give `target` or `execution`.", field="target")
+    if call.body.execution is not None:
+        call.find_execution(call.body.execution)
     done = await call.ask(
         lambda to: e.CacheForgetRequested(
             to, environment.id, call.body.execution, call.body.target
         ),
         fx.Confirm,
     )
+    if call.body.target is not None and not done.data["forgotten"]:
+        _check_cached_target(call, environment, call.body.target)
     return {"ok": True, **done.data}
+
+
+def _check_cached_target(call: Call, environment: Environment, target: str) -> None:
+    """Refuse a target that nobody has heard of, with the nearest name (ID-6)."""
+    hosted = {"/".join(place) for s in call.state.sessions.values() for place in s.targets}
+    registered = {
+        target_id(repository, name)
+        for repository, definitions in environment.manifests.items()
+        for name in definitions
+    }
+    known = {*hosted, *registered, *(name.replace(":", "/") for name in call.state.namespaces)}
+    if target.replace(":", "/") not in known:
+        raise NotFound(
+            f"There is no cached target {target[:200]!r}{nearest(target, sorted(known)) or '.'}",
+            field="target",
+        )
 
 
 async def open_session(call: Call) -> Any:
