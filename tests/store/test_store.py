@@ -67,6 +67,7 @@ SAMPLES: list[c.Change] = [
     c.SlotSet(None, "gpu", SlotLimit(2, 10, 60_000), "me", 2),
     c.CacheForgotten(("R1:1:1",), "me", 3),
     c.RunPinned("R1", True, "me", 3),
+    c.RunsRemoved(("R9",), 3, ("R9:1:1",), (("E1", "key"),), ("A9",)),
     c.PoolSet(
         "P1",
         "E1",

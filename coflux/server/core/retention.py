@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from coflux.server.core.changes import RunsRemoved
 from coflux.server.core.effects import Confirm
-from coflux.server.core.entities import Run
+from coflux.server.core.entities import Run, attempts
 from coflux.server.core.events import RemovalProposed
 from coflux.server.core.state import State
 from coflux.server.core.turn import Turn
@@ -109,7 +109,7 @@ def needed(state: State) -> set[str]:
 def proposed(turn: Turn, event: RemovalProposed) -> None:
     """Remove these families and assets, all or none: none if one of them is needed after all."""
     wanted = needed(turn.state)
-    if any(run in wanted or _is_in_use(turn, run) for run in event.runs):
+    if any(run in wanted or _is_in_use(turn.state, run, event) for run in event.runs):
         turn.send(Confirm(event.to, {"removed": False}))
         return
     for run in event.runs:
@@ -118,10 +118,23 @@ def proposed(turn: Turn, event: RemovalProposed) -> None:
     turn.send(Confirm(event.to, {"removed": True}))
 
 
-def _is_in_use(turn: Turn, id: str) -> bool:
-    """Whether a run in memory goes on, is asked something, or is led to by what is in memory."""
-    run: Run | None = turn.state.runs.get(id)
+def _is_in_use(state: State, id: str, event: RemovalProposed) -> bool:
+    """Whether a run in memory goes on, is asked something, or is led to by what stays."""
+    run: Run | None = state.runs.get(id)
     if run is None:
         return False
     is_asked = any(asked.is_open for asked in run.inputs.values())
-    return run.status is None or is_asked or run.pins > 0 or bool(run.stopping)
+    if run.status is not None and not is_asked and not run.stopping:
+        return run.pins > 0 and run.pins > _pinned_by_leaving(state, id, event)
+    return True
+
+
+def _pinned_by_leaving(state: State, root: str, event: RemovalProposed) -> int:
+    """How many links that lead to a family are of others that go with it, now or soon."""
+    going = [run for run in event.leaving if run in state.families and run != root]
+    return sum(
+        execution.pinned == root
+        for other in going
+        for run in state.families[other]
+        for execution in attempts(state.runs[run])
+    )

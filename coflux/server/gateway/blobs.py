@@ -14,6 +14,7 @@ import secrets
 import shutil
 from pathlib import Path
 
+from coflux.blobs.local import is_in_place
 from coflux.errors import InvalidRequest, NotFound, Unavailable
 
 #: Largest blob, in bytes (section 32).
@@ -75,6 +76,8 @@ class BlobFolder:
                 self._verified[key] = seen
             if touch:
                 os.utime(file.fileno())
+                if not is_in_place(file.fileno(), path):
+                    raise FileNotFoundError(path)
                 self._verified[key] = _stamp(file.fileno())
         return seen[1]
 

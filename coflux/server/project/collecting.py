@@ -12,11 +12,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import shutil
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+
+from peewee import OperationalError
 
 from coflux.blobs import sweeping
 from coflux.model import run_of
@@ -35,10 +38,14 @@ T = TypeVar("T")
 
 #: Seconds from the start of the process to the first pass, and between two passes.
 FIRST_S, EVERY_S = 300.0, 3_600.0
+#: Seconds until what the process before has left is taken up.
+SOON_S = 2.0
+#: Without so many bytes free, no rows are removed: that takes room before it gives any.
+ROOM = 32 * 1024 * 1024
 #: What a step may take, in seconds, and how many times as long others have the loop then.
 STEP_S, PAUSES = 0.005, 3
 #: Runs removed in one commit, and entries of the cache in one.
-RUNS, ENTRIES = 50, 2_000
+RUNS, ENTRIES = 25, 2_000
 #: Rows, lines or pages that the first step takes; the next as many as fit into `STEP_S`.
 PORTION, LEAST, MOST = 200, 20, 5_000
 #: How often a pass looks again because something changed.
@@ -115,6 +122,7 @@ class Collector:
 
     def start(self) -> None:
         """Begin to make passes by the clock; the loop must be running."""
+        sweeping.put_back(self._blobs)
         self._spawn(self._go_on())
 
     async def close(self) -> None:
@@ -140,8 +148,12 @@ class Collector:
         return found
 
     async def _go_on(self) -> None:
-        has_leftovers = bool(self._orchestrator.store.removal.leftovers(1))
-        await asyncio.sleep(1.0 if has_leftovers else FIRST_S)
+        # A process that was killed may have left work half-done; nobody sees it, so there is time.
+        await asyncio.sleep(SOON_S)
+        with contextlib.suppress(OperationalError):
+            async with self._turn:
+                await self._clear()
+        await asyncio.sleep(FIRST_S)
         while True:
             await self.begin().done.wait()
             await asyncio.sleep(EVERY_S)
@@ -173,16 +185,23 @@ class Collector:
             if made.is_dry:
                 await self._foresee(made, watch)
                 return
-            for _ in range(TRIES):
-                if await self._remove_runs(made, watch):
-                    break
-            await self._remove_assets(made)
-            await self._clear()
-            await self._trim(made)
-            await self._give_back()
-            await self._remove_blobs(made, watch)
+            if shutil.disk_usage(self._blobs.parent).free >= ROOM:
+                await self._remove_rows(made, watch)
+            await self._look_at_blobs(made, watch, ())
         finally:
             listeners.remove(watch.committed)
+
+    async def _remove_rows(self, made: Pass, watch: Watch) -> None:
+        for _ in range(TRIES):
+            if await self._remove_runs(made, watch):
+                break
+        await self._remove_assets(made)
+        await self._clear()
+        await self._trim(made)
+        for run in self._graphs.known():
+            if not self._orchestrator.store.reader.is_there(run):
+                self._graphs.drop(run)
+        await self._give_back()
 
     async def _foresee(self, made: Pass, watch: Watch) -> None:
         doomed = await self._decide()
@@ -195,13 +214,14 @@ class Collector:
         """Whether all that was to go has gone; else look again."""
         watch.noted.clear()
         left = await self._decide()
+        leaving = frozenset(family.root for family in left)
         while left:
             if watch.concerns(left):
                 return False
             batch = _batch(left)
             runs = tuple(run for family in batch for run in family.runs)
             size = await self._aside(self._orchestrator.store.removal.sizes, runs)
-            if watch.concerns(left) or not await self._remove(runs):
+            if watch.concerns(left) or not await self._remove(runs, leaving):
                 return False
             made.runs += len(runs)
             made.bytes += size
@@ -233,7 +253,7 @@ class Collector:
             frozenset(retention.needed(state)),
         )
 
-    async def _remove(self, runs: tuple[str, ...]) -> bool:
+    async def _remove(self, runs: tuple[str, ...], leaving: frozenset[str]) -> bool:
         removal = self._orchestrator.store.removal
         found = removal.propose(runs)
         while len(found.entries) > ENTRIES:
@@ -241,7 +261,7 @@ class Collector:
             self._orchestrator.remove(Proposal((), found.entries[:ENTRIES], ()))
             found = found._replace(entries=found.entries[ENTRIES:])
             await _breathe(STEP_S)
-        if not self._orchestrator.remove(found):
+        if not self._orchestrator.remove(found, leaving=leaving):
             return False
         for run in runs:
             self._graphs.drop(run)
@@ -271,6 +291,7 @@ class Collector:
                     self._graphs.drop(run)
                 if left > 0:
                     removal.clear(runs, left)
+            self._orchestrator.metrics.forget()
             await _breathe(STEP_S)
 
     async def _trim(self, made: Pass) -> None:
@@ -307,9 +328,6 @@ class Collector:
                 await _breathe(STEP_S)
 
     # --- blobs ------------------------------------------------------------------------------------
-
-    async def _remove_blobs(self, made: Pass, watch: Watch) -> None:
-        await self._look_at_blobs(made, watch, ())
 
     async def _look_at_blobs(self, made: Pass, watch: Watch, without: Iterable[str]) -> None:
         """Remove (or count) what nothing reaches and was not written for the grace."""

@@ -63,6 +63,10 @@ class KeptGraphs:
         with contextlib.suppress(FileNotFoundError):
             (self._directory / f"{run}.json").unlink()
 
+    def known(self) -> list[str]:
+        """Runs of which there is a document."""
+        return list(self._known)
+
     def committed(self, changes: list[c.Change]) -> None:
         """A finished run that goes on, or is answered, looks different from now on."""
         if not self._known:

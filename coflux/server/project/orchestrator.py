@@ -67,6 +67,9 @@ class Connection(Protocol):
     def deliver(self) -> None:
         """Send that frame."""
 
+    def close(self) -> None:
+        """The server ends."""
+
 
 class Orchestrator:
     """One project's loop."""
@@ -158,16 +161,22 @@ class Orchestrator:
             if self._callers.pop(token, None) is not None and future.cancelled():
                 self.put(OutcomeUnawaited(token))
 
-    def remove(self, proposal: Proposal, assets: tuple[str, ...] = ()) -> bool:
+    def remove(
+        self,
+        proposal: Proposal,
+        assets: tuple[str, ...] = (),
+        leaving: frozenset[str] = frozenset(),
+    ) -> bool:
         """Have runs (whole families) and assets removed, in a commit of their own.
 
-        Returns False, with nothing removed, when one of the runs is needed after all.
+        `leaving`: roots of all the families that are to go, now and next. Returns False, with
+        nothing removed, when one of the runs is needed after all.
         """
         runs, state = proposal.runs, self.machine.state
         family = [state.runs[run] for run in runs if run in state.runs]
         self._ahead.evicting(runs)
         event = RemovalProposed(
-            Caller(next(self._tokens)), runs, proposal.entries, proposal.keys, assets
+            Caller(next(self._tokens)), runs, proposal.entries, proposal.keys, assets, leaving
         )
         outcomes: list[Outcome] = []
 
@@ -190,8 +199,10 @@ class Orchestrator:
         return self.clock.now()
 
     def close(self) -> None:
-        """Write what waits, and let go of the files."""
+        """Write what waits, and let go of agents and files."""
         self._flush()
+        for connection in list(self.connections.values()):
+            connection.close()
         for handle in (self._timer, self._flush_handle):
             if handle is not None:
                 handle.cancel()

@@ -35,6 +35,10 @@ def submission_of(body: NewRun, environment: Environment, blobs: LocalBlobs) -> 
     """The call that the body describes, bound to the environment's current manifest."""
     submission = _submission_of(body, environment, blobs)
     check_options(submission.options)
+    for value in submission.arguments.values():
+        if value.blob is not None:
+            # Perhaps sent long ago, and needed by nothing until now.
+            blobs.renew(value.blob)
     return submission
 
 

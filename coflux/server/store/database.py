@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
-from peewee import SqliteDatabase
+from peewee import OperationalError, SqliteDatabase
 
 
 def open_database(path: Path, *, durable: bool = True) -> SqliteDatabase:
@@ -25,6 +26,18 @@ def open_database(path: Path, *, durable: bool = True) -> SqliteDatabase:
     )
     database.connect()
     return database
+
+
+def make_shrinkable(database: SqliteDatabase) -> None:
+    """Write a file of an older version anew, once, so that what is removed can be given back.
+
+    Without room for that it stays as it is: then what is removed makes room for what comes.
+    """
+    if int(database.execute_sql("PRAGMA auto_vacuum").fetchone()[0]) == 2:
+        return
+    database.execute_sql("PRAGMA auto_vacuum = incremental")
+    with suppress(OperationalError):
+        database.execute_sql("VACUUM")
 
 
 def copy_database(database: SqliteDatabase, path: Path) -> None:

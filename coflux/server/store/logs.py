@@ -23,7 +23,7 @@ from peewee import (
 
 from coflux.model import LogEntry, Value
 from coflux.server.store import reaching
-from coflux.server.store.database import copy_database, open_database
+from coflux.server.store.database import copy_database, make_shrinkable, open_database
 from coflux.server.store.trimming import Trimming
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -88,6 +88,7 @@ class LogStore:
             self._database.create_tables([LogRow, LogBlobRow])
             if not is_indexed:
                 self._index_blobs()
+        make_shrinkable(self._database)
         self.trimming = Trimming(self._database)
 
     @property

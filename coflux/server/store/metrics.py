@@ -98,6 +98,10 @@ class MetricStore:
                 'INSERT OR IGNORE INTO metric_point (metric, "at", value) VALUES (?, ?, ?)', rows
             )
 
+    def forget(self) -> None:
+        """Metrics may have been removed: their numbers are looked up again."""
+        self._ids.clear()
+
     def _metric(self, each: Measurement) -> int | None:
         known = self._ids.get((each.execution, each.key))
         if known is not None and each.definition is None:

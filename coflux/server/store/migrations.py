@@ -11,6 +11,7 @@ from peewee import SqliteDatabase
 
 from coflux.errors import CofluxError
 from coflux.server.store import codec, reaching
+from coflux.server.store.database import make_shrinkable
 from coflux.server.store.schema import TABLES
 
 Step = Callable[[SqliteDatabase], None]
@@ -85,6 +86,7 @@ def migrate(database: SqliteDatabase, path: Path) -> None:
         with database.atomic():
             MIGRATIONS[number](database)
             database.execute_sql(f"PRAGMA user_version = {number + 1}")
+    make_shrinkable(database)
 
 
 def _back_up(path: Path, version: int) -> None:

@@ -41,6 +41,11 @@ _LAST_MADE = (
     "SELECT MAX(p.rowid) FROM asset_producer p CROSS JOIN run r ON r.id = p.run"
     f" WHERE p.asset = ? AND r.environment IN {_THERE}"
 )
+#: Where an asset is needed whose makers have been removed, with the first of them.
+_NEEDED_IN = (
+    "SELECT DISTINCT s.environment, a.execution FROM reach q CROSS JOIN run s ON s.id = q.run"
+    " CROSS JOIN asset a ON a.id = q.target WHERE q.target = ?"
+)
 
 
 class AssetMade(NamedTuple):
@@ -123,12 +128,16 @@ class Reader:
         return [(row[0], row[1]) for row in self._database.execute_sql(sql, (run,))]
 
     def asset_places(self, asset: str) -> dict[str, str]:
-        """Environments whose runs persisted an asset, each with the execution that did so first."""
+        """Environments whose runs persisted an asset, each with the execution that did so first.
+
+        When those runs have been removed: environments of the runs that still need it.
+        """
         sql = (
             "SELECT s.environment, q.execution, MIN(q.rowid) FROM asset_producer q"
             " CROSS JOIN run s ON s.id = q.run WHERE q.asset = ? GROUP BY s.environment ORDER BY 3"
         )
-        return {environment: execution for environment, execution, _ in self._rows(sql, asset)}
+        found = {environment: execution for environment, execution, _ in self._rows(sql, asset)}
+        return found or dict(self._rows(_NEEDED_IN, asset))
 
     def newest_assets(
         self, environments: Collection[str], text: str, limit: int, before: str | None

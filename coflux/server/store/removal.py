@@ -109,7 +109,9 @@ class Removal:
             seen.runs.append(run)
             if run == root or not seen.environment:
                 seen.environment = environment
-            if status is None or finished_at is None or run in asked or run in terms.needed:
+            is_remembered = key and created_at + terms.keys_kept > terms.now
+            is_over = status is not None and finished_at is not None and run not in asked
+            if not is_over or is_remembered or run in terms.needed:
                 seen.ended_at = None
             elif seen.ended_at is not None:
                 seen.ended_at = max(seen.ended_at, finished_at)
@@ -117,9 +119,7 @@ class Removal:
             if not kept:
                 seen.kept_until = None
             elif seen.kept_until is not None:
-                until = (finished_at or 0) + kept
-                remembered = created_at + terms.keys_kept if key else 0
-                seen.kept_until = max(seen.kept_until, until, remembered)
+                seen.kept_until = max(seen.kept_until, (finished_at or 0) + kept)
         return found
 
     def _measure(self, found: Mapping[str, _Seen]) -> None:

@@ -95,12 +95,14 @@ class Trimming:
         return self._delete("log", ids, "log_blob", "line")
 
     def _trim_points(self, run: str, upto: int, most: int) -> int:
-        sql = (
-            "SELECT p.id FROM metric m JOIN metric_point p ON p.metric = m.id"
-            " WHERE m.run = ? AND p.id <= ? LIMIT ?"
-        )
-        ids = [id for (id,) in self._database.execute_sql(sql, (run, upto, max(0, most)))]
-        return self._delete("metric_point", ids)
+        metrics = self._database.execute_sql("SELECT id FROM metric WHERE run = ?", (run,))
+        gone = 0
+        for (metric,) in metrics.fetchall():
+            # In the order of their places, in which they came in: none is looked at in vain.
+            sql = 'SELECT id FROM metric_point WHERE metric = ? ORDER BY "at" LIMIT ?'
+            rows = self._database.execute_sql(sql, (metric, max(0, most - gone)))
+            gone += self._delete("metric_point", [id for (id,) in rows if id <= upto])
+        return gone
 
     def _delete(self, table: str, ids: list[int], also: str = "", column: str = "") -> int:
         many, rows = self._database.connection().executemany, [(id,) for id in ids]
