@@ -189,7 +189,9 @@ class World:
 
     def family(self, run: str) -> list[c.Change]:
         """The durable changes of a run and its family, as the store gives them."""
-        roots = {x.run: x.root or x.run for x in self.journal if isinstance(x, c.RunCreated)}
+        gone = {run for x in self.journal if isinstance(x, c.RunsRemoved) for run in x.runs}
+        made = [x for x in self.journal if isinstance(x, c.RunCreated) and x.run not in gone]
+        roots = {x.run: x.root or x.run for x in made}
         root = roots.get(run)
         return [x for x in self.journal if root is not None and roots.get(_run_of(x)) == root]
 
