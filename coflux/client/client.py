@@ -272,7 +272,9 @@ class Client:
     ) -> tuple[list[dict[str, Any]], str | None]:
         """A page of log entries and the cursor after it; waits up to `wait_s` for a first one."""
         wait_s = min(wait_s, _WAIT_MAX_S)
-        query = {"id": id, "after": after, "level": level, "limit": limit}
+        query = {
+            "id": id, "after": after, "level": level, "limit": limit, "environment": self.viewpoint,
+        }  # fmt: skip
         answer = self._get("/logs", wait_s=wait_s, wait_ms=int(wait_s * 1000), **query)
         return answer["entries"], answer.get("cursor")
 
@@ -353,7 +355,8 @@ class Client:
 
     def explain_cache(self, id: str) -> Any:
         """Why a step or execution took an earlier outcome, or did not."""
-        return self._get(f"/cache/{segment(id)}")["cache"]
+        answer = self._get(f"/cache/{segment(id)}", environment=self.viewpoint)
+        return answer["cache"]
 
     def forget_cache(self, *, target: str | None = None, execution: str | None = None) -> list[str]:
         """Make the cache entries of a target or of one execution unusable; gives what it forgot."""

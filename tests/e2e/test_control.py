@@ -147,6 +147,20 @@ def test_a_production_step_is_run_again_in_a_child_environment_with_edited_code_
     seen = fresh.client("development").inspect(run)["steps"]
     assert [e["status"] for e in seen[2]["executions"]][:2] == ["error", "value"]
     assert seen[2]["executions"][0]["code"] != seen[2]["executions"][1]["code"]
+    # Each sees the status of what it sees (RS-6, RR-6).
+    assert client.inspect(run)["status"] == "failed"
+    assert fresh.client("development").inspect(run)["status"] == "succeeded"
+    # What was first made there is run again there, and is seen from nowhere above.
+    made = client.rerun(f"{run}:4", "development")
+    assert fresh.client("development").wait_outcome(made.id, 30).body["value"] == "70!"
+    with pytest.raises(NotFound):
+        client.rerun(f"{run}:4")
+    assert fresh.client("development").logs(f"{run}:4")[0] == []
+    for id in (f"{run}:4", f"{run}:1:9"):
+        with pytest.raises(NotFound):
+            client.logs(id)
+        with pytest.raises(NotFound):
+            client.metrics(id)
 
 
 @pytest.mark.slow

@@ -84,11 +84,11 @@ def test_a_run_of_the_past_is_pinned_without_being_read_DM_2(project: Project) -
 def test_who_has_looked_at_a_run_before_sees_that_it_is_pinned(project: Project) -> None:
     archived = project.orchestrator.state_with(HERE)
     assert archived is not None
-    assert runs.show_header(archived, archived.runs[HERE])["pinned"] is None
+    assert runs.show_header(archived, archived.runs[HERE], ())["pinned"] is None
     ask(project, "pin_run", ALL, run=HERE)
     again = project.orchestrator.state_with(HERE)
     assert again is archived
-    assert runs.show_header(archived, archived.runs[HERE])["pinned"]["by"] == "ada"
+    assert runs.show_header(archived, archived.runs[HERE], ())["pinned"]["by"] == "ada"
 
 
 @pytest.mark.parametrize(

@@ -197,7 +197,11 @@ class State:
         `now` in ms UTC tells a resumption that is due from one that is not; without it none is.
         """
         latest = run.steps[1].latest(run.environment) or run.steps[1].executions[-1]
-        id, end = self.end_of(latest.id)
+        return self.status_by(latest, now)
+
+    def status_by(self, attempt: Execution, now: int | None = None) -> str:
+        """The status of a run whose initial step's latest attempt this is; `now` as above."""
+        id, end = self.end_of(attempt.id)
         if end is None:
             return self._stored_status(id)
         if end.result is None:

@@ -182,16 +182,24 @@ class Call:
             raise no_such(id)
         return Found(state, run)
 
-    def find_execution(self, id: str) -> tuple[Found, Execution]:
-        """The attempt that an id means (ID-3)."""
+    def find_execution(self, id: str, environment: str | None = None) -> tuple[Found, Execution]:
+        """The attempt that an id means (ID-3), seen from an environment (RR-6).
+
+        That is the one that is named here, or else that of the query.
+        """
         found = self.find_run(id)
         wanted = parse_id(id)
-        execution = runs.find(
-            found.state, found.run, wanted.step or 1, wanted.attempt, self.viewpoint()
-        )
+        seen_from = self.viewpoint()
+        if environment is not None:
+            seen_from = self.environment(environment, "read").id
+        execution = runs.find(found.state, found.run, wanted.step or 1, wanted.attempt, seen_from)
         if execution is None:
             raise no_such(id)
         return found, execution
+
+    def find_part(self, id: str) -> Found:
+        """The run of an id whose step and attempt, where it names them, can be seen (ID-4)."""
+        return self.find_execution(id)[0] if parse_id(id).step is not None else self.find_run(id)
 
     def viewpoint(self) -> str | None:
         """The id of the environment that the query looks from."""

@@ -217,7 +217,8 @@ class GraphFeed:
 
     def _header(self, state: State, run: Run) -> Document:
         asked = rows_of_run(self.call, state, run, INPUTS)
-        return {**runs.show_header(state, run), "inputs": asked}
+        seen = runs.visible_from(state, run, self.call.viewpoint())
+        return {**runs.show_header(state, run, seen), "inputs": asked}
 
     def _compact(self, state: State, step: Step, executions: list[Execution]) -> graph.Compact:
         compact = graph.compact_step(state, step, executions, self._targets)

@@ -13,7 +13,7 @@ from coflux.server.views import runs
 
 async def get_metrics(call: Call) -> Any:
     """A chart of all points, or the points after a cursor."""
-    found = call.find_run(call.query["id"])
+    found = call.find_part(call.query["id"])
     seen = runs.visible_from(found.state, found.run, call.viewpoint())
     # Before it is read, so that what comes meanwhile is not missed.
     news = call.project.expect_logs(found.run.id)

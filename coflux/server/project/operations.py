@@ -101,7 +101,7 @@ async def get_run(call: Call) -> Any:
         if number in run.steps and any(e.environment in seen for e in run.steps[number].executions)
     ]
     asked = input_operations.rows_of_run(call, state, run)
-    header = runs.show_header(state, run)
+    header = runs.show_header(state, run, seen, call.orchestrator.now())
     return {**header, "steps": steps, "inputs": asked, "cursor": cursor, "is_whole": since is None}
 
 
@@ -111,7 +111,9 @@ async def get_result(call: Call) -> Any:
     if outcome is None:
         call.status = 202
         if parse_id(call.path["id"]).step is None:  # a run has words of its own (RS-6)
-            return {"status": found.state.run_status(found.run, call.orchestrator.now())}
+            seen = runs.visible_from(found.state, found.run, call.viewpoint())
+            now = call.orchestrator.now()
+            return {"status": runs.run_status(found.state, found.run, seen, now)}
         return {"status": runs.status_of(execution)}
     result = outcome.result or call.orchestrator.result_of(outcome.execution)
     shown = results.show_result(result, call.project.blobs)
@@ -146,7 +148,7 @@ async def cancel(call: Call) -> Any:
 
 
 async def rerun(call: Call) -> Any:
-    call.find_execution(call.path["id"])
+    call.find_execution(call.path["id"], call.body.environment)
     body = call.body
     submitted = await call.ask(
         lambda to: e.RerunRequested(
@@ -159,7 +161,7 @@ async def rerun(call: Call) -> Any:
 
 
 async def set_result(call: Call) -> Any:
-    call.find_execution(call.path["id"])
+    call.find_execution(call.path["id"], call.body.environment)
     result = _result_by_hand(call)
     submitted = await call.ask(
         lambda to: e.ResultSet(
@@ -172,7 +174,7 @@ async def set_result(call: Call) -> Any:
 
 
 async def get_logs(call: Call) -> Any:
-    found = call.find_run(call.query["id"])
+    found = call.find_part(call.query["id"])
     seen = runs.visible_from(found.state, found.run, call.viewpoint())
     after, before = call.cursor("after"), call.cursor("before")
     if after is not None and before is not None:
@@ -342,7 +344,7 @@ async def forget_cache(call: Call) -> Any:
     if (call.body.target is None) == (call.body.execution is None):
         raise InvalidRequest("Give `target` or `execution`.", field="target")
     if call.body.execution is not None:
-        call.find_execution(call.body.execution)
+        call.find_execution(call.body.execution, environment.name)
     done = await call.ask(
         lambda to: e.CacheForgetRequested(
             to, environment.id, call.body.execution, call.body.target

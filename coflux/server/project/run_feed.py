@@ -91,12 +91,15 @@ class RunFeed:
 
     def _header(self, state: State, run: Run) -> Document:
         return {
-            **runs.show_header(state, run),
+            **runs.show_header(state, run, self._seen(state, run)),
             "inputs": rows_of_run(self.call, state, run, INPUTS),
         }
 
+    def _seen(self, state: State, run: Run) -> list[str]:
+        return runs.visible_from(state, run, self.call.viewpoint())
+
     def _show(self, state: State, run: Run, number: int) -> Document | None:
-        seen = runs.visible_from(state, run, self.call.viewpoint())
+        seen = self._seen(state, run)
         blobs = self.call.project.blobs
         shown = runs.show_step(state, run.steps[number], seen, self.call.reason_of, blobs)
         attempts = shown["executions"]

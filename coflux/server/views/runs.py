@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from coflux.blobs import Blobs
@@ -22,13 +22,27 @@ def visible_from(state: State, run: Run, environment: str | None) -> list[str]:
     return [run.environment, *state.lineage(viewer)]
 
 
-def show_header(state: State, run: Run) -> dict[str, Any]:
-    """A run without its steps."""
+def run_status(state: State, run: Run, seen: Collection[str], now: int | None = None) -> str:
+    """The run's status as seen from an environment: by the latest attempt there (RS-6, RR-6).
+
+    `now` in ms UTC tells a resumption that is due from one that is not; without it none is.
+    """
+    attempts = run.steps[1].executions
+    latest = next((e for e in reversed(attempts) if e.environment in seen), None)
+    if latest is None or latest.environment == run.environment:
+        return run.status or state.run_status(run, now)
+    return state.status_by(latest, now)
+
+
+def show_header(
+    state: State, run: Run, seen: Collection[str], now: int | None = None
+) -> dict[str, Any]:
+    """A run without its steps; `seen` and `now` as for its status."""
     return {
         "run": run.id,
         "target": target_id(run.repository, run.target),
         "environment": state.environments[run.environment].name,
-        "status": run.status or state.run_status(run),
+        "status": run_status(state, run, seen, now),
         "parent": run.parent,
         "created_at": run.created_at,
         "created_by": run.by,
