@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import hashlib
 import os
 import ssl
-import struct
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from coflux import frames
 from coflux.wire import MAX_FRAME
 
 #: Seconds between pings.
@@ -23,10 +22,6 @@ PING_S = 5.0
 #: Seconds without a sign of life after which the connection counts as lost.
 SILENT_S = 15.0
 _CONNECT_S = 10.0
-
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0, 1, 2, 8, 9, 10
-_FIN = 0x80
 _LIMIT = 4 * MAX_FRAME
 
 
@@ -45,11 +40,11 @@ class Connection(asyncio.Protocol):
         self._on_message = on_message
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._buffer = b""
-        self._parts: list[bytes] = []
+        self._head = b""
+        self._parser = frames.Parser(are_masked=False, limit=_LIMIT)
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._closed: asyncio.Future[None] = self._loop.create_future()
-        self._key = base64.b64encode(os.urandom(16))
+        self._key = base64.b64encode(os.urandom(16)).decode()
         self._is_open = False
         self._is_local = False
         self._heard_at = self._loop.time()
@@ -89,7 +84,7 @@ class Connection(asyncio.Protocol):
             f"Host: {host}",
             "Upgrade: websocket",
             "Connection: Upgrade",
-            f"Sec-WebSocket-Key: {self._key.decode()}",
+            f"Sec-WebSocket-Key: {self._key}",
             "Sec-WebSocket-Version: 13",
             f"Authorization: Bearer {token}",
         ]
@@ -99,24 +94,14 @@ class Connection(asyncio.Protocol):
 
     def send(self, message: bytes) -> None:
         """Send a binary message; what cannot be sent is lost with the connection."""
-        self._write(_BINARY, message)
+        self._write(frames.BINARY, message)
 
-    def _write(self, opcode: int, data: bytes) -> None:
+    def _write(self, opcode: int, content: bytes) -> None:
         if self._transport is None or self._transport.is_closing():
             return
-        size = len(data)
-        if size < 126:
-            head = struct.pack("!BB", _FIN | opcode, 0x80 | size)
-        elif size < 1 << 16:
-            head = struct.pack("!BBH", _FIN | opcode, 0x80 | 126, size)
-        else:
-            head = struct.pack("!BBQ", _FIN | opcode, 0x80 | 127, size)
-        if self._is_local:
-            # Masks protect proxies on the way; there are none.
-            self._transport.write(b"".join((head, b"\0\0\0\0", data)))
-        else:
-            mask = os.urandom(4)
-            self._transport.write(b"".join((head, mask, _masked(data, mask))))
+        # Masks protect proxies on the way; where there are none, there is nothing to protect.
+        mask = frames.NO_MASK if self._is_local else frames.new_mask()
+        self._transport.write(frames.pack(opcode, content, mask))
 
     def _tick(self) -> None:
         if self._closed.done():
@@ -124,7 +109,7 @@ class Connection(asyncio.Protocol):
         if self._loop.time() - self._heard_at > SILENT_S:
             self.close()
             return
-        self._write(_PING, b"")
+        self._write(frames.PING, b"")
         self._timer = self._loop.call_later(PING_S, self._tick)
 
     # --- receiving ------------------------------------------------------------------------------
@@ -135,77 +120,51 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard_at = self._loop.time()
-        self._buffer = self._buffer + data if self._buffer else data
-        if not self._is_open and not self._take_handshake():
+        if not self._is_open:
+            data = self._take_handshake(data)
+        try:
+            found = self._parser.feed(data)
+        except frames.Malformed:
+            # No server of ours: what follows cannot be trusted either.
+            self.close()
             return
-        self._take_frames()
+        for opcode, content in found:
+            self._take(opcode, content)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._end(error)
 
-    def _take_handshake(self) -> bool:
-        head, separator, rest = self._buffer.partition(b"\r\n\r\n")
+    def _take_handshake(self, data: bytes) -> bytes:
+        """What follows the answer's head, once that is complete and says yes."""
+        self._head += data
+        head, separator, rest = self._head.partition(b"\r\n\r\n")
         if not separator:
-            return False
+            return b""
         status_line, *lines = head.decode("latin-1").split("\r\n")
         headers = {
             name.strip().lower(): value.strip()
             for name, _, value in (line.partition(":") for line in lines)
         }
         _, status, reason = (*status_line.split(" ", 2), "", "")[:3]
-        accept = base64.b64encode(hashlib.sha1(self._key + _GUID).digest()).decode()
-        if status != "101" or headers.get("sec-websocket-accept") != accept:
+        if status != "101" or headers.get("sec-websocket-accept") != frames.accepted(self._key):
             if not self._opened.done():
                 code = int(status) if status.isdigit() else 0
                 self._opened.set_exception(HandshakeRefused(code, reason))
             self.close()
-            return False
+            return b""
         self._is_open = True
-        self._buffer = rest
         if not self._opened.done():
             self._opened.set_result(None)
-        return True
+        return rest
 
-    def _take_frames(self) -> None:
-        buffer, position, end = self._buffer, 0, len(self._buffer)
-        while end - position >= 2:
-            first, second = buffer[position], buffer[position + 1]
-            begin, size = position + 2, second & 0x7F
-            if size == 126:
-                begin += 2
-                if begin > end:
-                    break
-                (size,) = struct.unpack_from("!H", buffer, position + 2)
-            elif size == 127:
-                begin += 8
-                if begin > end:
-                    break
-                (size,) = struct.unpack_from("!Q", buffer, position + 2)
-            if size > _LIMIT or second & 0x80:
-                # No server of ours: what follows cannot be trusted either.
-                self.close()
-                return
-            if begin + size > end:
-                break
-            position = begin + size
-            self._take_frame(first, buffer[begin:position])
-        self._buffer = buffer[position:] if position < end else b""
-
-    def _take_frame(self, first: int, data: bytes) -> None:
-        opcode = first & 0x0F
-        if opcode == _PING:
-            self._write(_PONG, data)
-        elif opcode == _CLOSE:
-            self._write(_CLOSE, data[:2])
+    def _take(self, opcode: int, content: bytes) -> None:
+        if opcode == frames.PING:
+            self._write(frames.PONG, content)
+        elif opcode == frames.CLOSE:
+            self._write(frames.CLOSE, content[:2])
             self.close()
-        elif opcode in (_TEXT, _BINARY, _CONTINUATION):
-            if first & _FIN and not self._parts:
-                self._on_message(data)
-                return
-            self._parts.append(data)
-            if first & _FIN:
-                message, self._parts = b"".join(self._parts), []
-                self._on_message(message)
+        elif opcode != frames.PONG:
+            self._on_message(content)
 
     # --- ending ---------------------------------------------------------------------------------
 
@@ -228,9 +187,3 @@ class Connection(asyncio.Protocol):
             self._opened.exception()
         if not self._closed.done():
             self._closed.set_result(None)
-
-
-def _masked(data: bytes, mask: bytes) -> bytes:
-    size = len(data)
-    pattern = (mask * (size // 4 + 1))[:size]
-    return (int.from_bytes(data, "big") ^ int.from_bytes(pattern, "big")).to_bytes(size, "big")

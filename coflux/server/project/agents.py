@@ -1,12 +1,11 @@
 """Agents' connections: wire messages in as events, effects out as wire messages.
 
-Belongs here: translation, framing, acknowledgements. Does not belong here: any decision about an
-execution; liveness beyond the socket (the core's windows).
+Belongs here: translation, acknowledgements. Does not belong here: any decision about an execution;
+the socket and its liveness (`agent_socket`), and windows beyond it (the core's).
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import itertools
@@ -14,110 +13,68 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from tornado.websocket import WebSocketClosedError, WebSocketHandler
+from tornado.web import RequestHandler
 
 import coflux.wire as wire
 from coflux.errors import CofluxError
+from coflux.frames import POLICY_VIOLATION
 from coflux.server import schemas
 from coflux.server.core import effects as fx
 from coflux.server.core import events as e
 from coflux.server.core.events import Code
 from coflux.server.core.ids import parse
+from coflux.server.project.agent_socket import AgentSocket, upgrade
 from coflux.server.project.orchestrator import Orchestrator
 
 _connections = itertools.count(1)
 
-#: SE-3: pings both ways every 5 s; silent for 15 s is disconnected.
-PING_S, SILENT_S = 5.0, 15.0
 #: Messages that nobody waits for: they may share the commit of what comes next.
 _LAZY = (wire.Acknowledged, wire.Started, wire.Code, wire.Depend)
-#: Close code for a peer that breaks the protocol (RFC 6455, 7.4.1).
-POLICY_VIOLATION = 1008
 
 
-class AgentHandler(WebSocketHandler):
-    """One connection of one session."""
+class AgentHandler(RequestHandler):
+    """The request that opens a connection, with the token of a session that is in force."""
 
     def initialize(self, orchestrator: Orchestrator, project: str) -> None:
         self.orchestrator = orchestrator
         self.project = project
-        self.number = next(_connections)
-        self.session = ""
-        self.incarnation = ""
-        self.is_open = False
-        self.outbox: list[wire.Instruction] = []
-        self.goodbye: wire.Goodbye | None = None
-        self.received = 0
-        self.acknowledged = 0
-        self.heard_at = 0.0
-        self.watch: asyncio.TimerHandle | None = None
 
-    # --- opening and closing --------------------------------------------------------------------
-
-    def check_origin(self, origin: str) -> bool:
-        """Agents are no browsers; the gateway has checked what comes from outside."""
-        return True
-
-    def get_compression_options(self) -> None:
-        """Values are compact already, and the socket is usually local."""
-        return
-
-    @property
-    def max_message_size(self) -> int:
-        """Bytes of one frame."""
-        return wire.MAX_FRAME
-
-    @property
-    def ping_interval(self) -> float:
-        """None by tornado, which gives up on a peer as soon as one answer is late."""
-        return 0.0
-
-    async def get(self, *args: Any, **kwargs: Any) -> None:
-        """Upgrade, for a session token that is in force."""
+    async def get(self) -> None:
         token = self.request.headers.get("Authorization", "").removeprefix("Bearer ")
         session = session_of(self.orchestrator, self.project, token)
         if session is None:
             self.set_status(401)
             self.finish({"error": {"code": "unauthorized", "message": "no such session token"}})
             return
+        connection = AgentConnection(self.orchestrator, session)
+        connection.socket = await upgrade(self, connection.take, connection.end)
+
+
+class AgentConnection:
+    """One connection of one session."""
+
+    #: Given once it is open.
+    socket: AgentSocket
+
+    def __init__(self, orchestrator: Orchestrator, session: str) -> None:
+        self.orchestrator = orchestrator
         self.session = session
-        await super().get(*args, **kwargs)
+        self.number = next(_connections)
+        self.incarnation = ""
+        self.is_open = False
+        self.outbox: list[wire.Instruction] = []
+        self.goodbye: wire.Goodbye | None = None
+        self.received = 0
+        self.acknowledged = 0
 
-    def open(self, *args: str, **kwargs: str) -> None:
-        """Connected; listen for signs of life from now on."""
-        self.heard_at = asyncio.get_running_loop().time()
-        self._tick()
+    # --- opening and closing --------------------------------------------------------------------
 
-    def _tick(self) -> None:
-        loop = asyncio.get_running_loop()
-        if loop.time() - self.heard_at > SILENT_S:
-            # Disconnected from now on: nobody may be there to take part in the closing.
-            self.on_close()
-            self.close()
-            return
-        try:
-            self.ping()
-        except WebSocketClosedError:
-            return
-        self.watch = loop.call_later(PING_S, self._tick)
-
-    def on_ping(self, data: bytes) -> None:
-        """The agent lives."""
-        self.heard_at = asyncio.get_running_loop().time()
-
-    def on_pong(self, data: bytes) -> None:
-        """The agent lives."""
-        self.heard_at = asyncio.get_running_loop().time()
-
-    def on_message(self, frame: str | bytes) -> None:
+    def take(self, frame: bytes) -> None:
         """One frame; anything malformed closes this connection only (LI-1)."""
-        self.heard_at = asyncio.get_running_loop().time()
         try:
-            if isinstance(frame, str):
-                raise msgspec.DecodeError("frames are binary")
             messages = wire.decode_from_agent(frame)
         except msgspec.DecodeError as error:
-            self.close(POLICY_VIOLATION, f"malformed frame: {error}"[:120])
+            self.socket.close(POLICY_VIOLATION, f"malformed frame: {error}")
             return
         for message in messages:
             if isinstance(message, wire.Hello):
@@ -125,22 +82,25 @@ class AgentHandler(WebSocketHandler):
             elif self.is_open:
                 self._take(message)
             else:
-                self.close(POLICY_VIOLATION, "the first message must be hello")
+                self.socket.close(POLICY_VIOLATION, "the first message must be hello")
                 return
         if self.received > self.acknowledged:
             self.acknowledged = self.received
             number = self.received
             self.orchestrator.after_commit(lambda: self._acknowledge(number))
 
-    def on_close(self) -> None:
+    def end(self) -> None:
         """The agent is gone, for now."""
-        if self.watch is not None:
-            self.watch.cancel()
         if self.is_open:
             self.is_open = False
             if self.orchestrator.connections.get(self.session) is self:
                 del self.orchestrator.connections[self.session]
             self.orchestrator.put(e.SessionDisconnected(self.session, self.number))
+
+    def close(self) -> None:
+        """The server ends; the agent will look for the next one."""
+        self.is_open = False
+        self.socket.drop()
 
     def _greet(self, hello: wire.Hello) -> None:
         if hello.protocol != wire.PROTOCOL:
@@ -154,7 +114,7 @@ class AgentHandler(WebSocketHandler):
         old = self.orchestrator.connections.get(self.session)
         self.orchestrator.connections[self.session] = self
         self.is_open = True
-        if isinstance(old, AgentHandler):
+        if isinstance(old, AgentConnection):
             old.replace()
         self.orchestrator.put(
             e.SessionConnected(
@@ -171,11 +131,8 @@ class AgentHandler(WebSocketHandler):
         self._part(wire.Goodbye("another connection took the session"))
 
     def _part(self, goodbye: wire.Goodbye) -> None:
-        try:
-            self.write_message(wire.encode([goodbye]), binary=True)
-        except WebSocketClosedError:
-            return
-        self.close()
+        self.socket.send(wire.encode([goodbye]))
+        self.socket.close()
 
     # --- in -------------------------------------------------------------------------------------
 
@@ -222,13 +179,11 @@ class AgentHandler(WebSocketHandler):
         if not self.outbox:
             return
         messages, self.outbox = self.outbox, []
-        try:
-            self.write_message(wire.encode(messages), binary=True)
-        except WebSocketClosedError:
-            return  # everything lost here is derived again at reconnect
+        # Whatever is lost from here on is derived again at reconnect.
+        self.socket.send(wire.encode(messages))
         if self.goodbye is not None:
             self.goodbye = None
-            self.close()
+            self.socket.close()
 
 
 def session_of(orchestrator: Orchestrator, project: str, token: str) -> str | None:
