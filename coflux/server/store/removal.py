@@ -233,5 +233,6 @@ def give_back(database: SqliteDatabase, pages: int) -> int:
     is_possible = int(database.execute_sql("PRAGMA auto_vacuum").fetchone()[0]) == 2
     if free <= 0 or not is_possible:
         return 0
-    database.execute_sql(f"PRAGMA incremental_vacuum({min(free, pages)})").fetchall()
+    # As a script: `execute` takes one step of this statement, which is one page.
+    database.connection().executescript(f"PRAGMA incremental_vacuum({min(free, pages)})")
     return max(0, free - pages)
