@@ -174,3 +174,13 @@ def test_asking_for_a_blob_renews_its_grace_DM_3(server: Server) -> None:
     os.utime(path, (1, 1))
     assert server.call("HEAD", f"{P}/blobs/{key(b'x')}").status == 200
     assert path.stat().st_mtime > 1_000_000
+
+
+def test_storing_a_blob_again_or_asking_for_it_begins_its_grace_anew_DM_3(server: Server) -> None:
+    name = key(b"x")
+    server.call("PUT", f"{P}/blobs/{name}", b"x")
+    path = folder(server) / name[:2] / name
+    for method, content in (("PUT", b"x"), ("HEAD", None)):
+        os.utime(path, (1, 1))
+        assert server.call(method, f"{P}/blobs/{name}", content).status in (200, 201)
+        assert path.stat().st_mtime > 1
