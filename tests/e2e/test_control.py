@@ -58,6 +58,12 @@ def test_cancelling_what_does_not_exist_or_has_ended_CN_5(stack: Stack) -> None:
     assert stack.client().cancel(run) == []
     with pytest.raises(NotFound):
         stack.client().cancel("Rbcdfgh")
+    # The same answer, whatever of the id is wrong (ID-4).
+    for id in (f"{run}:9", f"{run}:1:9", f"{run}:x"):
+        with pytest.raises(NotFound, match=f"There is no '{id}'\\."):
+            stack.client().cancel(id)
+    with pytest.raises(NotFound, match="'default'"):
+        stack.client().cancel(run, "defualt")
 
 
 def test_a_paused_environment_starts_nothing_and_ends_what_runs_ST_2(

@@ -34,7 +34,7 @@ def requested(turn: Turn, event: CancelRequested) -> None:
     for id in event.ids:
         found = [] if id in turn.state.inputs else _named(turn, id, event.environment)
         if found is None:
-            turn.refuse(event.to, "not_found", f"there is no {id}")
+            turn.refuse(event.to, "not_found", f"there is no {id!r}.", "id")
             return
         named += found
     covered = cover(turn, named)

@@ -75,7 +75,7 @@ def _place(
     """The step, the environment and the attempt that is named, or a refusal (RR table)."""
     found = _find(turn, event.id)
     if found is None:
-        turn.refuse(event.to, "not_found", f"there is no step {event.id}", "id")
+        turn.refuse(event.to, "not_found", f"there is no {event.id!r}.", "id")
         return None
     step, named = found
     base = turn.state.environments[base_of(turn, step)]

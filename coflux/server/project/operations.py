@@ -138,6 +138,8 @@ async def get_arguments(call: Call) -> Any:
 
 async def cancel(call: Call) -> Any:
     call.find_run(call.path["id"])
+    if call.body.environment is not None:
+        call.environment(call.body.environment, "read")
     done = await call.ask(
         lambda to: e.CancelRequested(
             to, (call.path["id"],), call.body.environment, call.allowed("run")

@@ -80,7 +80,8 @@ def describe(result: Resolution) -> str:
     if isinstance(result, Abandoned):
         return f"abandoned: {result.cause}"
     if isinstance(result, TimedOut):
-        return f"timed out after {result.limit_ms / 1000:g} s ({result.cause})"
+        where = "" if result.cause == "timeout" else f" ({result.cause})"
+        return f"timed out after {result.limit_ms / 1000:g} s{where}"
     if isinstance(result, Cancelled):
         by = f" by {result.by}" if result.by else ""
         return f"cancelled{by}" + (f": {result.cause}" if result.cause else "")
