@@ -135,8 +135,7 @@ class PinRequested(Record):
 class RemovalProposed(Record):
     """Whole families of runs and these assets may be removed, as far as the store knows (DM-2).
 
-    `entries` and `keys` are what memory has of them: see `changes.RunsRemoved`. `leaving`: the
-    families that go, these and others.
+    `entries` and `keys` are what memory has of them: see `changes.RunsRemoved`.
     """
 
     to: Caller
@@ -144,7 +143,6 @@ class RemovalProposed(Record):
     entries: tuple[str, ...] = ()
     keys: tuple[tuple[str, str], ...] = ()
     assets: tuple[str, ...] = ()
-    leaving: frozenset[str] = frozenset()
 
 
 class EnvironmentRequested(Record):

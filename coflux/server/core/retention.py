@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from coflux.server.core.changes import RunsRemoved
+from coflux.server.core.components import components
 from coflux.server.core.effects import Confirm
 from coflux.server.core.entities import Run, attempts
 from coflux.server.core.events import RemovalProposed
@@ -42,8 +43,11 @@ def removable(
     now: int,
     limits: Mapping[str, int] | None = None,
     blob_sizes: Mapping[str, int] | None = None,
-) -> list[Family]:
-    """The families that may go, the longest ended first (DM-2).
+) -> list[list[Family]]:
+    """The families that may go, in groups of those that reach each other (DM-2).
+
+    The longest ended come first, but none before those that reach it: so what is there has all that
+    it reaches, also when only some of them have gone.
 
     `links`: pairs of runs, of which the first reaches the second. `limits`: bytes that the families
     of an environment may take together; an environment without one has no limit.
@@ -52,9 +56,16 @@ def removable(
     for environment, limit in (limits or {}).items():
         there = [each for each in families if each.environment == environment]
         doomed.update((each.root, each) for each in too_many(there, limit, blob_sizes or {}))
-    for root in _reached(families, links, doomed):
+    reaching = _reaching(families, links)
+    for root in _reached(reaching, doomed):
         doomed.pop(root, None)
-    return sorted(doomed.values(), key=lambda each: (each.ended_at or 0, each.root))
+    oldest = sorted(doomed, key=lambda root: (doomed[root].ended_at or 0, root))
+    before: dict[str, dict[str, None]] = {}
+    for root in oldest:
+        for other in reaching.get(root, ()):
+            if other in doomed:
+                before.setdefault(other, {})[root] = None
+    return [[doomed[root] for root in group] for group in components(oldest, before)]
 
 
 def too_many(families: Iterable[Family], limit: int, blob_sizes: Mapping[str, int]) -> list[Family]:
@@ -80,19 +91,24 @@ def _is_over(family: Family, now: int) -> bool:
     )
 
 
-def _reached(
-    families: Iterable[Family], links: Iterable[tuple[str, str]], doomed: Mapping[str, Family]
-) -> set[str]:
-    """Roots of those doomed that a kept one leads to, over any number of links."""
+def _reaching(
+    families: Iterable[Family], links: Iterable[tuple[str, str]]
+) -> dict[str, dict[str, None]]:
+    """Which family reaches which others, by roots."""
     roots = {run: each.root for each in families for run in each.runs}
-    following: dict[str, set[str]] = {}
+    found: dict[str, dict[str, None]] = {}
     for start, end in links:
         if start in roots and end in roots and roots[start] != roots[end]:
-            following.setdefault(roots[start], set()).add(roots[end])
-    todo = [root for root in following if root not in doomed]
+            found.setdefault(roots[start], {})[roots[end]] = None
+    return found
+
+
+def _reached(reaching: Mapping[str, Iterable[str]], doomed: Collection[str]) -> set[str]:
+    """Roots of those doomed that a kept one leads to, over any number of links."""
+    todo = [root for root in reaching if root not in doomed]
     reached: set[str] = set()
     while todo:
-        for root in following.get(todo.pop(), ()):
+        for root in reaching.get(todo.pop(), ()):
             if root in doomed and root not in reached:
                 reached.add(root)
                 todo.append(root)
@@ -125,13 +141,13 @@ def _is_in_use(state: State, id: str, event: RemovalProposed) -> bool:
         return False
     is_asked = any(asked.is_open for asked in run.inputs.values())
     if run.status is not None and not is_asked and not run.stopping:
-        return run.pins > 0 and run.pins > _pinned_by_leaving(state, id, event)
+        return run.pins > 0 and run.pins > _pinned_by_them(state, id, event)
     return True
 
 
-def _pinned_by_leaving(state: State, root: str, event: RemovalProposed) -> int:
-    """How many links that lead to a family are of others that go with it, now or soon."""
-    going = [run for run in event.leaving if run in state.families and run != root]
+def _pinned_by_them(state: State, root: str, event: RemovalProposed) -> int:
+    """How many links that lead to a family are of others that go with it."""
+    going = [run for run in event.runs if run in state.families and run != root]
     return sum(
         execution.pinned == root
         for other in going

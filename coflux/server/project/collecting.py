@@ -86,8 +86,9 @@ class Watch:
             elif isinstance(change, c.ExecutionCreated):
                 self.noted.add(run_of(change.execution))
 
-    def concerns(self, families: Iterable[Family]) -> bool:
+    def concerns(self, groups: Iterable[list[Family]]) -> bool:
         """Whether one of them may be needed now."""
+        families = (family for group in groups for family in group)
         return any(run in self.noted for family in families for run in family.runs)
 
 
@@ -204,8 +205,7 @@ class Collector:
         await self._give_back()
 
     async def _foresee(self, made: Pass, watch: Watch) -> None:
-        doomed = await self._decide()
-        runs = [run for family in doomed for run in family.runs]
+        runs = [run for group in await self._decide() for each in group for run in each.runs]
         made.runs = len(runs)
         made.bytes = await self._aside(self._orchestrator.store.removal.sizes, runs)
         await self._look_at_blobs(made, watch, runs)
@@ -214,14 +214,13 @@ class Collector:
         """Whether all that was to go has gone; else look again."""
         watch.noted.clear()
         left = await self._decide()
-        leaving = frozenset(family.root for family in left)
         while left:
             if watch.concerns(left):
                 return False
             batch = _batch(left)
-            runs = tuple(run for family in batch for run in family.runs)
+            runs = tuple(run for group in batch for each in group for run in each.runs)
             size = await self._aside(self._orchestrator.store.removal.sizes, runs)
-            if watch.concerns(left) or not await self._remove(runs, leaving):
+            if watch.concerns(left) or not await self._remove(runs):
                 return False
             made.runs += len(runs)
             made.bytes += size
@@ -229,11 +228,11 @@ class Collector:
             await _breathe(STEP_S)
         return True
 
-    async def _decide(self) -> list[Family]:
+    async def _decide(self) -> list[list[Family]]:
         """What may go now."""
         terms = self._terms()
 
-        def decide() -> list[Family]:
+        def decide() -> list[list[Family]]:
             found = self._orchestrator.store.removal.survey(terms)
             sizes = self._blob_sizes() if terms.limits else {}
             return retention.removable(
@@ -253,7 +252,7 @@ class Collector:
             frozenset(retention.needed(state)),
         )
 
-    async def _remove(self, runs: tuple[str, ...], leaving: frozenset[str]) -> bool:
+    async def _remove(self, runs: tuple[str, ...]) -> bool:
         removal = self._orchestrator.store.removal
         found = removal.propose(runs)
         while len(found.entries) > ENTRIES:
@@ -261,7 +260,7 @@ class Collector:
             self._orchestrator.remove(Proposal((), found.entries[:ENTRIES], ()))
             found = found._replace(entries=found.entries[ENTRIES:])
             await _breathe(STEP_S)
-        if not self._orchestrator.remove(found, leaving=leaving):
+        if not self._orchestrator.remove(found):
             return False
         for run in runs:
             self._graphs.drop(run)
@@ -383,14 +382,14 @@ def _announced(state: State) -> set[str]:
     }
 
 
-def _batch(families: list[Family]) -> list[Family]:
+def _batch(groups: list[list[Family]]) -> list[list[Family]]:
     """The first of them, with not too many runs; at least one."""
     count = 0
-    for number, family in enumerate(families):
-        count += len(family.runs)
+    for number, group in enumerate(groups):
+        count += sum(len(family.runs) for family in group)
         if count > RUNS and number:
-            return families[:number]
-    return families
+            return groups[:number]
+    return groups
 
 
 async def _breathe(took: float) -> None:

@@ -161,22 +161,16 @@ class Orchestrator:
             if self._callers.pop(token, None) is not None and future.cancelled():
                 self.put(OutcomeUnawaited(token))
 
-    def remove(
-        self,
-        proposal: Proposal,
-        assets: tuple[str, ...] = (),
-        leaving: frozenset[str] = frozenset(),
-    ) -> bool:
+    def remove(self, proposal: Proposal, assets: tuple[str, ...] = ()) -> bool:
         """Have runs (whole families) and assets removed, in a commit of their own.
 
-        `leaving`: roots of all the families that are to go, now and next. Returns False, with
-        nothing removed, when one of the runs is needed after all.
+        Returns False, with nothing removed, when one of the runs is needed after all.
         """
         runs, state = proposal.runs, self.machine.state
         family = [state.runs[run] for run in runs if run in state.runs]
         self._ahead.evicting(runs)
         event = RemovalProposed(
-            Caller(next(self._tokens)), runs, proposal.entries, proposal.keys, assets, leaving
+            Caller(next(self._tokens)), runs, proposal.entries, proposal.keys, assets
         )
         outcomes: list[Outcome] = []
 
