@@ -166,22 +166,22 @@ def persist_asset(
     return Asset(host.persist(manifest))
 
 
-def log_debug(template: str, /, **values: Any) -> None:
+def log_debug(template: str | None = None, /, **values: Any) -> None:
     """Log at level debug; `{label}` places in the template are filled from the values."""
     _log("debug", template, values)
 
 
-def log_info(template: str, /, **values: Any) -> None:
+def log_info(template: str | None = None, /, **values: Any) -> None:
     """Log at level info; `{label}` places in the template are filled from the values."""
     _log("info", template, values)
 
 
-def log_warning(template: str, /, **values: Any) -> None:
+def log_warning(template: str | None = None, /, **values: Any) -> None:
     """Log at level warning; `{label}` places in the template are filled from the values."""
     _log("warning", template, values)
 
 
-def log_error(template: str, /, **values: Any) -> None:
+def log_error(template: str | None = None, /, **values: Any) -> None:
     """Log at level error; `{label}` places in the template are filled from the values."""
     _log("error", template, values)
 
@@ -195,7 +195,7 @@ _LEVELS = {
 
 
 def _log(level: str, template: object, values: dict[str, Any]) -> None:
-    text = template if isinstance(template, str) else str(template)
+    text = "" if template is None else str(template)
     host = hosts.current()
     if host is None:
         _logger.log(_LEVELS[level], "%s", _Filled(text, values))
@@ -220,4 +220,4 @@ class _Filled:
                 text = text.replace(place, str(value))
             else:
                 unused.append(f"{label}={value!r}")
-        return " ".join([text, *unused])
+        return " ".join(filter(None, [text, *unused]))

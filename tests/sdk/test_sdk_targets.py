@@ -109,11 +109,13 @@ def test_functions_that_need_an_execution_say_so_SU_6() -> None:
 def test_log_functions_write_to_logging_SU_6(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, "coflux"):
         cf.log_info("hello {name}", name="Ada", extra=1)
+        cf.log_info(steps=3)
         cf.log_error("{stray} {")
         cf.log_debug("d")
         cf.log_warning("w")
     assert [(r.levelname, r.getMessage()) for r in caplog.records] == [
         ("INFO", "hello Ada extra=1"),
+        ("INFO", "steps=3"),
         ("ERROR", "{stray} {"),
         ("DEBUG", "d"),
         ("WARNING", "w"),

@@ -121,7 +121,8 @@ def show_log(entry: LogEntry) -> dict[str, Any]:
         "execution": entry.execution,
         "at": entry.at,
         "level": entry.level,
-        "template": entry.template,
+        # Values may stand alone; a printed line may be blank.
+        "template": entry.template or (None if entry.values else ""),
         "values": {name: show_value(value) for name, value in entry.values.items()},
         "text": _text(entry),
         "seq": entry.seq,
@@ -141,7 +142,7 @@ def _text(entry: LogEntry) -> str:
 
     text = _LABEL.sub(fill, entry.template)
     rest = [f"{n}={v.preview}" for n, v in entry.values.items() if n not in used]
-    return " ".join([text, *rest])
+    return " ".join(filter(None, [text, *rest]))
 
 
 def _plain(preview: str) -> str:
