@@ -19,7 +19,7 @@ from jupyter_server.serverapp import ServerApp
 from jupyter_server.utils import url_path_join
 from tornado.routing import URLSpec
 from tornado.web import RequestHandler
-from traitlets import Unicode
+from traitlets import Float, Unicode
 
 from coflux.config import BESIDE_NOTEBOOKS
 from coflux.errors import Conflict, Refused, Unavailable
@@ -70,6 +70,15 @@ class CofluxApp(ExtensionApp):
         this machine. Everybody who may use this Jupyter server works with it.""",
     ).tag(config=True)
 
+    linger = Float(
+        0.0,
+        min=0.0,
+        help="""How long, in seconds, the projects' processes go on when this server has ended, so
+        that a server that is started again within that time finds the work going on. Agents that
+        are no part of this server (those of its kernels are) work meanwhile, and schedules are
+        met. 0: the processes end with the server.""",
+    ).tag(config=True)
+
     def initialize_settings(self) -> None:
         """Open the data; what goes wrong is shown on the pages instead of stopping Jupyter."""
         self._cleanup = contextlib.ExitStack()
@@ -92,7 +101,7 @@ class CofluxApp(ExtensionApp):
             return
         try:
             self._gateway, self._announce = open_gateway(
-                self._data_dir(), project_command(BESIDE_NOTEBOOKS), self._cleanup
+                self._data_dir(), project_command(BESIDE_NOTEBOOKS, self.linger), self._cleanup
             )
         except Conflict as conflict:
             # Another server has the data: that one is as good as one of our own.
@@ -180,7 +189,7 @@ class CofluxApp(ExtensionApp):
         return activity
 
     async def stop_extension(self) -> None:
-        """End the projects' processes. Never raises: Jupyter would hang for ever."""
+        """End the projects' processes, or leave them. Never raises: Jupyter would hang for ever."""
         try:
             await asyncio.wait_for(self._stop(), STOP_SECONDS)
         except asyncio.TimeoutError:
@@ -199,7 +208,7 @@ class CofluxApp(ExtensionApp):
                 os.environ[name] = value
         try:
             if gateway is not None and self._inherited:
-                await gateway.stop()
+                await gateway.stop(leave=self.linger > 0)
         finally:
             self._cleanup.close()
 

@@ -42,9 +42,13 @@ _CLOSE_SECONDS = 5.0
 log = logging.getLogger("coflux.server")
 
 
-def project_command(nice: int = 0) -> tuple[str, ...]:
-    """What starts a project process, which gives way to others by so much."""
-    return (sys.executable, "-m", "coflux.server.project.process", "--nice", str(nice))
+def project_command(nice: int = 0, linger_s: float = 0.0) -> tuple[str, ...]:
+    """What starts a project process.
+
+    It gives way to others by `nice`, and goes on for `linger_s` seconds when the server is gone.
+    """
+    options = ("--nice", str(nice), "--linger", f"{linger_s:g}")
+    return (sys.executable, "-m", "coflux.server.project.process", *options)
 
 
 @dataclass(frozen=True)
@@ -157,11 +161,16 @@ def open_gateway(
     lock = datadir.Lock(data_dir)
     cleanup.callback(lock.release)
     folder = datadir.make_socket_folder(data_dir)
-    cleanup.callback(shutil.rmtree, folder, True)
-    lock.write(sockets=str(folder))
     gateway = Gateway(data_dir, folder, command)
+    cleanup.callback(_remove_sockets, folder, gateway)
+    lock.write(sockets=str(folder))
     cleanup.callback(gateway.accounts.close)
     return gateway, lambda url: lock.write(sockets=str(folder), url=url)
+
+
+def _remove_sockets(folder: Path, gateway: Gateway) -> None:
+    if not gateway.has_left_processes:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check(config: ServerConfig) -> None:

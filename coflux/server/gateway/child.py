@@ -7,12 +7,14 @@ when to start it again (`supervisor`), and what is sent to it (`upstream`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from coflux.errors import Unavailable
 
@@ -53,6 +55,8 @@ class Child:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = await _lock(directory)
         try:
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, os.fsencode(socket), 0)
             child = await cls._spawn(command, project, directory, socket, lock)
         finally:
             os.close(lock)
@@ -128,6 +132,15 @@ class Child:
             return False
         return True
 
+    def leave(self) -> None:
+        """Let the process go on without us; it hears that we are gone."""
+        transport: Any = self._process._transport  # type: ignore[attr-defined]
+        # Closing a transport kills a process that is not known to have ended.
+        transport.get_extra_info("subprocess").returncode = 0
+        transport.close()
+        if self._drain is not None:
+            self._drain.cancel()
+
     async def kill(self) -> None:
         """End the process now, if it has not ended, and release what belongs to it."""
         if self._process.returncode is None:
@@ -148,8 +161,8 @@ async def _discard(stream: asyncio.StreamReader) -> None:
 async def _lock(directory: Path) -> int:
     """Hold the project's lock; the child inherits it, so it lasts as long as the child lives.
 
-    A project process that outlives a killed server for a moment must be gone before another one
-    opens the same store.
+    A project process that outlives its server must be gone before another one opens the same
+    store. The lock's file names its socket: taking that away tells it to end.
     """
     descriptor = os.open(directory / "process.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     loop = asyncio.get_running_loop()
@@ -159,10 +172,18 @@ async def _lock(directory: Path) -> int:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return descriptor
         except BlockingIOError:
+            _take_lease(os.pread(descriptor, 4096, 0))
             if loop.time() > deadline:
                 os.close(descriptor)
                 raise Unavailable("its previous process has not ended yet") from None
         await asyncio.sleep(0.05)
+
+
+def _take_lease(named: bytes) -> None:
+    socket = Path(os.fsdecode(named))
+    with contextlib.suppress(OSError, ValueError):
+        if socket.is_absolute() and socket.is_socket():
+            socket.unlink()
 
 
 def _rotate(log: Path) -> None:

@@ -81,17 +81,20 @@ class Gateway:
         self._projects: dict[str, Project] = {}
         self._sessions: dict[bytes, tuple[float, Identity]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        #: The project processes go on, and so do their sockets.
+        self.has_left_processes = False
 
     def start(self) -> None:
         """Begin to work; needs the running event loop."""
         self._sweep = self.in_background(self.live.sweep())
         self.supervisor.start_used(self.accounts.projects(), DEFAULT_PROJECT)
 
-    async def stop(self) -> None:
-        """Close all connections, end all processes, close the database."""
+    async def stop(self, *, leave: bool = False) -> None:
+        """Close all connections, end all processes (or `leave` them), close the database."""
         self._sweep.cancel()
         self.live.close_all()
-        await self.supervisor.stop()
+        self.has_left_processes = leave
+        await self.supervisor.stop(leave=leave)
         if self._tasks:
             await asyncio.wait(self._tasks)
         for project in self._projects.values():

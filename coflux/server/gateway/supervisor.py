@@ -49,6 +49,8 @@ class Supervised:
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Condition()
         self._closed = False
+        #: At the end the process is left to itself.
+        self._leaves = False
 
     @property
     def pid(self) -> int | None:
@@ -112,12 +114,20 @@ class Supervised:
                     reason = await child.ended()
                 finally:
                     self._child = None
-                    await child.stop() if self._closed else await child.kill()
+                    await self._part_from(child)
             delay = self._after_death(loop.time())
             state: State = "failed" if delay == WINDOW else "restarting"
             log.warning("project %s: %s (%s)", self.project, reason, state)
             await self._change(state, reason, None)
             await asyncio.sleep(delay)
+
+    async def _part_from(self, child: Child) -> None:
+        if not self._closed:
+            await child.kill()
+        elif self._leaves:
+            child.leave()
+        else:
+            await child.stop()
 
     def _after_death(self, now: float) -> float:
         self._deaths.append(now)
@@ -129,9 +139,9 @@ class Supervised:
             self.state, self.reason, self._child = state, reason, child
             self._changed.notify_all()
 
-    async def stop(self) -> None:
-        """End the process and start no other."""
-        self._closed = True
+    async def stop(self, *, leave: bool = False) -> None:
+        """End the process, or leave it to itself, and start no other."""
+        self._closed, self._leaves = True, leave
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -179,9 +189,9 @@ class Supervisor:
             if supervised is not None and (project == first or has_store(supervised.directory)):
                 supervised.start()
 
-    async def stop(self) -> None:
-        """End all processes."""
-        await asyncio.gather(*(supervised.stop() for supervised in self._supervised.values()))
+    async def stop(self, *, leave: bool = False) -> None:
+        """End all processes; with `leave` they go on for as long as their command says."""
+        await asyncio.gather(*(each.stop(leave=leave) for each in self._supervised.values()))
 
 
 def has_store(directory: Path) -> bool:

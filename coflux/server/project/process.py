@@ -1,7 +1,7 @@
 """A project's process: `python -m coflux.server.project.process`, started by the supervisor.
 
-Belongs here: start, readiness, end. It prints `ready` once its socket listens, and ends when its
-standard input does (the supervisor is gone) or on SIGTERM.
+Belongs here: start, readiness, end. It prints `ready` once its socket listens, and ends on SIGTERM,
+when its standard input does (the supervisor is gone), or `--linger` seconds later (`lingering`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import contextlib
 import gc
 import logging
 import os
-import signal
 import sys
 import traceback
 from pathlib import Path
@@ -31,6 +30,7 @@ from coflux.server.project.calls import Project
 from coflux.server.project.collecting import Collector
 from coflux.server.project.hooks import Hooks
 from coflux.server.project.keeping import Keeping
+from coflux.server.project.lingering import until_the_end
 from coflux.server.project.orchestrator import Orchestrator
 from coflux.server.project.pools import Pools
 from coflux.server.project.settings import limits_from
@@ -50,18 +50,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--directory", required=True, type=Path)
     parser.add_argument("--socket", required=True)
     parser.add_argument("--nice", type=int, default=0)
+    parser.add_argument("--linger", type=float, default=0.0)
     options = parser.parse_args(arguments)
     os.nice(options.nice)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        asyncio.run(_serve(options.project, options.directory, options.socket))
+        asyncio.run(_serve(options.project, options.directory, options.socket, options.linger))
     except CofluxError as error:
         print(f"coflux: {error}", file=sys.stderr)  # noqa: T201 - the supervisor shows it
         return 2
     return 0
 
 
-async def _serve(name: str, directory: Path, socket_path: str) -> None:
+async def _serve(name: str, directory: Path, socket_path: str, linger_s: float) -> None:
     orchestrator = Orchestrator(directory, limits_from(os.environ))
     orchestrator.on_failure = _die
     blobs = LocalBlobs(directory / "blobs")
@@ -93,7 +94,7 @@ async def _serve(name: str, directory: Path, socket_path: str) -> None:
     # What the supervisor waits for; should it be gone already, the end of stdin says so as well.
     with contextlib.suppress(BrokenPipeError):
         os.write(sys.stdout.fileno(), b"ready\n")
-    await _until_told_to_stop()
+    await until_the_end(Path(socket_path), linger_s)
     server.stop()
     await server.close_all_connections()
     keeping.close()
@@ -102,21 +103,6 @@ async def _serve(name: str, directory: Path, socket_path: str) -> None:
     await pools.close()
     await hooks.close()
     orchestrator.close()
-
-
-async def _until_told_to_stop() -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
-    loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor decides
-    loop.add_reader(sys.stdin.fileno(), _stop_at_end, stop)
-    await stop.wait()
-    loop.remove_reader(sys.stdin.fileno())
-
-
-def _stop_at_end(stop: asyncio.Event) -> None:
-    if not os.read(sys.stdin.fileno(), 4096):
-        stop.set()
 
 
 def _die(error: BaseException, changes: list[Change]) -> None:
