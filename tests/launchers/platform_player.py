@@ -1,7 +1,9 @@
 """A platform's API that plays recordings: it answers what it was recorded to answer, in order.
 
 A recording is a list of exchanges: method, path, query, the part of the body that matters, status,
-and the answer (`json`, or `base64` for bytes). Any other request fails the test.
+and the answer (`json`, or `base64` for bytes). Any other request fails the test. Those of Docker are
+beside tests with a real engine (tests/e2e/test_containers.py); those of Kubernetes are written after
+its API's documents.
 """
 
 from __future__ import annotations

@@ -65,8 +65,11 @@ class DockerLauncher:
     def _pull(self, image: str) -> None:
         name, tag = _parts(image)
         path, query = f"{_VERSION}/images/create", {"fromImage": name, "tag": tag}
-        progress = self._api.call("POST", path, query=query, timeout_s=_PULL_S)
-        # The answer is 200 also where the pull fails; its lines tell.
+        try:
+            progress = self._api.call("POST", path, query=query, timeout_s=_PULL_S)
+        except Refused as refused:
+            raise OSError(f"image {image} cannot be pulled: {refused}") from refused
+        # The answer is 200 also where the pull fails half-way; its lines tell.
         text = progress.decode("utf-8", "replace") if isinstance(progress, bytes) else str(progress)
         found = re.search(r'"error"\s*:\s*"([^"]*)"', text)
         if found:
