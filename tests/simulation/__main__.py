@@ -23,6 +23,7 @@ def main() -> int:
     parser.add_argument("--database", action="store_true", help="with the real SQLite store")
     parser.add_argument("--asks", action="store_true", help="with people who are asked")
     parser.add_argument("--operates", action="store_true", help="with people who operate it")
+    parser.add_argument("--collects", action="store_true", help="with runs that are removed soon")
     parser.add_argument("--lines", type=int, default=60, help="of the story of a failure (60)")
     options = parser.parse_args()
     failed = []
@@ -39,7 +40,7 @@ def main() -> int:
 
 def _run(seed: int, options: argparse.Namespace) -> bool:
     disk: Disk = DatabaseDisk() if options.database else ListDisk()
-    simulation = Simulation(seed, disk, options.asks, options.operates)
+    simulation = Simulation(seed, disk, options.asks, options.operates, options.collects)
     try:
         simulation.run()
     except Exception as error:  # noqa: BLE001  (whatever goes wrong is what is looked for)

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any
 
 from coflux import wire
-from coflux.model import Abandoned, Cached, Cancelled, Resolution, Returned, result_kind
+from coflux.model import Abandoned, Cached, Cancelled, Resolution, Returned, result_kind, run_of
 from coflux.server.core import changes as c
 from coflux.server.core import effects as fx
 from coflux.server.core.entities import Execution, attempts
@@ -158,21 +158,29 @@ class Oracles:
 
     # --- in the end -----------------------------------------------------------------------------
 
-    def finish(self, machine: Machine, journal: list[c.Change], processes: set[str]) -> None:
+    def finish(
+        self, machine: Machine, journal: list[c.Change], processes: set[str], removed: set[str]
+    ) -> None:
         """When all faults have stopped and nothing happens any more."""
         whole = State()
         whole.load(journal)
-        for run in self.acknowledged:
+        for run in self.acknowledged - removed:
             _require(run in whole.runs, f"{run} was acknowledged and is lost")
         unfinished = [run.id for run in whole.runs.values() if run.status is None]
         _require(not unfinished, f"never finished: {unfinished}")
         for session in machine.state.sessions.values():
             _require(session.used == 0, f"{session.id} still counts {session.used} slots in use")
+        dead = [id for id in processes if run_of(id) in removed]
+        _require(not dead, f"removed and still running: {dead}")
         left = [id for id in processes if whole.executions[id].result is not None]
         _require(not left, f"ended and still running: {left}")
         for id, how in self.responded.items():
+            if run_of(id) in removed:
+                continue
             _require(whole.inputs[id].state == how, f"{id} was {how} and is not any more")
         for id, (end, result) in self.told.items():
+            if run_of(id) in removed:
+                continue
             if id in whole.inputs:
                 _require(whole.inputs[id].result == result, f"{id} changed its answer")
                 continue

@@ -13,11 +13,12 @@ from coflux import wire
 from coflux.model import SYMBOLS, Abandoned, run_of
 from coflux.server.core import effects as fx
 from coflux.server.core import events as e
-from coflux.server.core.changes import Change, RunFinished
+from coflux.server.core.changes import Change, RunFinished, RunsRemoved
 from coflux.server.core.events import Caller, Code
 from coflux.server.core.machine import Machine, Outcome
 from coflux.server.core.state import State
 from coflux.server.core.turn import Limits
+from coflux.server.store.removal import Proposal
 from tests.simulation.clock import Clock
 from tests.simulation.host import Host
 from tests.simulation.link import Link
@@ -126,6 +127,19 @@ class Server:
     def is_idle(self) -> bool:
         """Everything that was decided is on the disk."""
         return not self._is_flushing
+
+    def remove(self, proposal: Proposal) -> bool:
+        """Have runs removed, in a commit of their own; whether they were."""
+        assert self.machine is not None
+        event = e.RemovalProposed(Caller(0), proposal.runs, proposal.entries, proposal.keys)
+        outcome = self._handle(event)
+        for run in proposal.runs:
+            self._finished.pop(run, None)
+        try:
+            self._decide([outcome])
+        except Crashed:
+            self.crash()
+        return any(isinstance(change, RunsRemoved) for change in outcome.changes)
 
     # --- from outside ---------------------------------------------------------------------------
 
@@ -357,8 +371,9 @@ class Server:
         if result is None:
             state = State()
             state.load(self.disk.family(run_of(outcome.execution)))
-            found = state.inputs.get(outcome.execution)
-            result = (found or state.executions[outcome.execution]).result
+            found: Any = state.inputs.get(outcome.execution)
+            found = found or state.executions.get(outcome.execution)
+            result = found.result if found is not None else None
         return wire.Outcome(outcome.handle, outcome.execution, result or Abandoned())
 
 

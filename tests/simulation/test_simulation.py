@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.planted import FAULTS, FAULTS_OF_INPUTS, Fault
+from tests.simulation.planted_collected import FAULTS_OF_COLLECTION
 from tests.simulation.planted_operated import FAULTS_OF_OPERATION
 from tests.simulation.world import Failure, simulate
 
@@ -40,6 +41,14 @@ def test_it_may_be_operated_whatever_breaks(first: int) -> None:
         simulate(seed, database=seed % 3 == 0, operates=True)
 
 
+@pytest.mark.parametrize("first", range(3_000, 3_045, 15))
+def test_runs_may_be_removed_whatever_breaks(first: int) -> None:
+    """DM-2, ID-1, ID-4, SE-10: what is there has all that it reaches, see `collecting`."""
+    for seed in range(first, first + 15):
+        others = {"asks": seed % 4 == 1, "operates": seed % 4 >= 2}
+        simulate(seed, database=seed % 3 == 0, collects=True, **others)
+
+
 def test_what_once_failed_does_not_fail_again() -> None:
     for seed in KNOWN:
         simulate(seed)
@@ -66,7 +75,7 @@ def test_the_same_seed_gives_the_same_history() -> None:
 @pytest.mark.slow
 def test_many_seeds_end_well() -> None:
     for seed in range(10_000, 11_000):
-        simulate(seed, asks=seed % 2 == 0, operates=seed % 4 >= 2)
+        simulate(seed, asks=seed % 2 == 0, operates=seed % 4 >= 2, collects=seed % 8 >= 4)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
@@ -88,6 +97,18 @@ def test_a_planted_fault_of_inputs_is_found(fault: Fault) -> None:
         try:
             with fault():
                 simulate(seed, asks=True)
+        except Failure:
+            return
+    raise AssertionError(f"not found within {PATIENCE} seeds")
+
+
+@pytest.mark.parametrize("fault", FAULTS_OF_COLLECTION, ids=lambda fault: fault.__name__)
+def test_a_planted_fault_of_collection_is_found(fault: Fault) -> None:
+    """As above, with runs that are removed soon after their end."""
+    for seed in range(PATIENCE):
+        try:
+            with fault():
+                simulate(seed, asks=seed % 2 == 0, collects=True)
         except Failure:
             return
     raise AssertionError(f"not found within {PATIENCE} seeds")

@@ -16,6 +16,7 @@ from coflux.server.core.machine import Machine, Outcome
 from tests.simulation.agent import Agent
 from tests.simulation.clock import BEGIN, Clock
 from tests.simulation.code import Programs, encode
+from tests.simulation.collecting import Collecting
 from tests.simulation.link import Link
 from tests.simulation.operating import Operation
 from tests.simulation.oracles import Oracles, Violation
@@ -32,7 +33,12 @@ class Simulation:
     """One history. `run()` raises `Violation` (or whatever the core raised) where it goes wrong."""
 
     def __init__(
-        self, seed: int, disk: Disk | None = None, asks: bool = False, operates: bool = False
+        self,
+        seed: int,
+        disk: Disk | None = None,
+        asks: bool = False,
+        operates: bool = False,
+        collects: bool = False,
     ) -> None:
         self.seed = seed
         self.rng = random.Random(seed)
@@ -50,6 +56,9 @@ class Simulation:
         self._environments: dict[str, str] = {}
         self._executions: list[str] = []
         self.operation = Operation(self) if operates else None
+        # With a chance of its own: what else happens is the same without.
+        own = random.Random(f"collecting {seed}")
+        self.collecting = Collecting(self.server, own, self.say) if collects else None
 
     # --- what agents need (`agent.Surroundings`) ------------------------------------------------
 
@@ -90,6 +99,8 @@ class Simulation:
         self.server.start()
         self._furnish()
         self._plan()
+        if self.collecting is not None:
+            self.collecting.begin()
         until = self.clock.now + TROUBLE
         while self.clock.step(until):
             pass
@@ -108,7 +119,8 @@ class Simulation:
         machine = self._machine()
         self.oracles.check(machine, self.clock.now)
         processes = {id for agent in self.agents for id in agent.executors}
-        self.oracles.finish(machine, self.disk.journal, processes)
+        removed = self.collecting.removed if self.collecting is not None else set()
+        self.oracles.finish(machine, self.disk.journal, processes, removed)
 
     def _machine(self) -> Machine:
         if self.server.machine is None:
@@ -180,6 +192,8 @@ class Simulation:
 
     def _on_commit(self, changes: list[Change]) -> None:
         self.oracles.committed(changes)
+        if self.collecting is not None:
+            self.collecting.committed(changes, self.disk.journal)
         if self.operation is not None and self.server.machine is not None:
             self.operation.oracle.committed(self.server.machine.state, changes)
         for change in changes:
@@ -348,14 +362,19 @@ class Simulation:
 
 
 def simulate(
-    seed: int, database: bool = False, asks: bool = False, operates: bool = False
+    seed: int,
+    database: bool = False,
+    asks: bool = False,
+    operates: bool = False,
+    collects: bool = False,
 ) -> Simulation:
     """Run a seed to its end, with the real store or with a list.
 
-    With `asks` people are asked; with `operates` others change schedules, limits and pools.
+    With `asks` people are asked; with `operates` others change schedules, limits and pools; with
+    `collects` runs are removed soon after their end.
     """
     disk: Disk = DatabaseDisk() if database else ListDisk()
-    simulation = Simulation(seed, disk, asks, operates)
+    simulation = Simulation(seed, disk, asks, operates, collects)
     try:
         simulation.run()
     except Exception as error:
