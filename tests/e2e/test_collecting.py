@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import sqlite3
+import threading
+import time
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
-from .stack import Stack
+import psutil
+import pytest
+
+from coflux.blobs import LocalBlobs
+from coflux.server.core.state import State
+from coflux.server.gateway import backup
+from coflux.server.store.store import Store
+
+from .stack import Stack, until
 
 
 def rows(stack: Stack, file: str, sql: str, *values: Any) -> list[Any]:
@@ -61,3 +74,134 @@ def test_removing_needs_the_admin_right_AU_2(fresh: Stack) -> None:
     refused = fresh.cli("gc", "--token", token["token"])
     assert refused.code == 3
     assert "admin" in refused.err
+
+
+# --- while it goes on ---------------------------------------------------------------------------
+
+BIG = """
+import coflux as cf
+
+
+@cf.workflow()
+def make(n: int) -> str:
+    print(f"number {n}")
+    return f"{n} " * 3_000
+
+
+@cf.workflow()
+def keep(n: int) -> int:
+    return len(once(n))
+
+
+@cf.task(cache=True)
+def once(n: int) -> str:
+    return make(n)
+"""
+#: Runs that go in each of these tests, and those that stay: every so manieth is pinned.
+MANY, EVERY = 300, 30
+#: How often the project's process or the server is killed.
+KILLS = 8
+
+
+def fill(stack: Stack) -> tuple[list[str], list[str]]:
+    """Finished runs with logs and blobs: those that may go, and pinned ones."""
+    stack.write("big.py", BIG)
+    stack.start_agent("big.py", "--register", "--concurrency", "8", "--isolation", "reuse")
+    runs = [submit(stack, "big/make", n) for n in range(MANY)]
+    for run in runs:
+        assert stack.value(run)
+    pinned = runs[::EVERY]
+    for run in pinned:
+        stack.client().pin(run)
+    change = {"runs_kept_ms": 1, "blob_grace_ms": 1_000}
+    stack.client().environments.change_settings("default", change)
+    return [run for run in runs if run not in pinned], pinned
+
+
+def check_all_there(stack: Stack, runs: list[str]) -> None:
+    """Each is whole: attempt, value in a blob, line of log."""
+    for run in runs:
+        number = stack.value(run).split()[0]
+        assert [entry["text"] for entry in stack.logs(run)] == [f"number {number}"]
+
+
+@pytest.mark.slow
+def test_kill_9_at_any_moment_of_a_removal_loses_nothing_kept_and_shows_no_half_run_DM_2_SE_9(
+    fresh: Stack,
+) -> None:
+    fresh.start_server()
+    going, pinned = fill(fresh)
+    chance = random.Random(1)
+    left: list[int] = []
+    query = {"dry_run": False, "collection": 0, "wait_ms": 0}
+    for kill in range(KILLS):
+        until(lambda: fresh.client().request("POST", "/gc", query=query, body={}), "it begins")
+        time.sleep(chance.uniform(0.0, 0.25))
+        kill_project(fresh, kill)
+        there = until(lambda: fresh.client().runs(limit=1000), "the server answers")
+        listed = {entry["run"] for entry in there}
+        assert set(pinned) <= listed
+        check_all_there(fresh, [run for run in going if run in listed][:5])
+        left.append(len(listed) - len(pinned))
+    assert any(0 < number < len(going) for number in left), "none was in the middle of it"
+    *_, last = fresh.client().collect()
+    assert last["done"]
+    check_all_there(fresh, pinned)
+    assert {entry["run"] for entry in fresh.client().runs(limit=1000)} == set(pinned)
+    for table in ("journal", "reach", "removed"):
+        left = {run for (run,) in rows(fresh, "store.db", f"SELECT DISTINCT run FROM {table}")}
+        assert not left.intersection(going), table
+    left = {run for (run,) in rows(fresh, "logs.db", "SELECT DISTINCT run FROM log")}
+    assert left <= set(pinned)
+    # The grace of the last blobs, counted from when they were stored, has passed by now.
+    until(lambda: list(fresh.client().collect()) and len(blobs(fresh)) == len(pinned), "blobs go")
+    check_all_there(fresh, pinned)
+
+
+def kill_project(stack: Stack, number: int) -> None:
+    """End the project's process as a crash would; every third time the whole server."""
+    if number % 3 == 2:
+        stack.kill_server()
+        stack.start_server()
+        return
+    process = stack.project_process()
+    if process is not None:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+
+
+def blobs(stack: Stack) -> list[str]:
+    """Keys of all blobs on disk."""
+    return [path.name for path in stack.data_dir.glob("projects/*/blobs/??/*")]
+
+
+@pytest.mark.slow
+def test_a_backup_that_is_taken_during_a_removal_is_consistent_with_its_blobs_DM_4(
+    fresh: Stack, tmp_path: Path
+) -> None:
+    fresh.start_server()
+    _, pinned = fill(fresh)
+    passes = fresh.client().collect()
+    archive = tmp_path / "backup.tar"
+    taking = threading.Thread(target=lambda: list(fresh.client().backup(archive)))
+    taking.start()
+    for _ in passes:
+        pass
+    taking.join()
+    restored = tmp_path / "restored"
+    backup.restore(archive, restored)
+    (folder,) = restored.glob("projects/*")
+    state = State()
+    store = Store(folder, state)
+    store.load(state)
+    there = [row["run"] for row in store.reader.runs(None, None, 1000, None)]
+    assert set(pinned) <= set(there)
+    for run in there:
+        found = State()
+        found.load(store.reader.family(run))
+        assert found.runs[run].status == "succeeded"
+    missing = [
+        key for key in store.removal.blobs(0) if not LocalBlobs(folder / "blobs").exists(key)
+    ]
+    assert missing == []
+    store.close()
