@@ -16,6 +16,7 @@ how an error is detected, sent or shown.
     ├ NotInExecution
     └ Refused
       ├ InvalidRequest
+      │ └ ArgumentsDoNotFit          also a TypeError
       ├ NotFound
       ├ Conflict
       ├ Forbidden
@@ -93,6 +94,10 @@ class Refused(CofluxError):
 
 class InvalidRequest(Refused):
     """The request is malformed or does not fit what it addresses."""
+
+
+class ArgumentsDoNotFit(InvalidRequest, TypeError):
+    """The arguments do not bind to the signature of the target that was named (SU-1)."""
 
 
 class NotFound(Refused):

@@ -49,6 +49,13 @@ def run_body(
     encoded here, which needs the signature: a target object's own, or the manifest's.
     """
     if not isinstance(target, str):
+        from coflux.target import Target
+
+        if not isinstance(target, Target):
+            raise TypeError(
+                'submit() takes a decorated function or "repository/target", not'
+                f" {type(target).__name__}"
+            )
         submission = target.submission(args, kwargs, _encoder(client))
         return {"submission": _with_options(submission, options)}
     if is_json(args) and is_json(kwargs) and _fits([args, kwargs]):

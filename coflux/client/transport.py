@@ -16,7 +16,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
-from coflux.errors import REFUSALS, Forbidden, InvalidRequest, NotFound, Refused, Unavailable
+from coflux.errors import (
+    REFUSALS,
+    ArgumentsDoNotFit,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    Refused,
+    Unavailable,
+)
 
 if TYPE_CHECKING:
     import ssl
@@ -212,6 +220,8 @@ def refusal(status: int, content: bytes) -> Refused:
     fields = {"field": error["field"]} if error.get("field") else {}
     if code == "unauthorized":
         return Forbidden(message, unauthorized=True, **fields)
+    if code == "invalid" and fields.get("field") == "arguments":
+        return ArgumentsDoNotFit(message, **fields)
     return REFUSALS.get(code, _by_status(status))(message, **fields)
 
 

@@ -97,6 +97,10 @@ def test_arguments_that_do_not_fit_are_refused_naming_the_target(client: Client)
     """SU-1, SU-2"""
     with pytest.raises(errors.InvalidRequest, match="echo"):
         client.submit("client_targets/echo")
+    with pytest.raises(TypeError, match="'massage'; did you mean 'message'"):
+        client.submit("client_targets/failing", massage="?")
+    with pytest.raises(TypeError, match="decorated function"):
+        client.submit(len, 1)
     with pytest.raises(TypeError, match="echo"):
         client.submit("client_targets/echo", flag={1})
     with pytest.raises(errors.NotFound, match="did you mean 'echo'"):
@@ -194,6 +198,9 @@ def test_a_target_object_is_submitted_with_its_own_options(
         assert isinstance(run, cf.Run)
         assert run.result(60) == 5.0
         assert client_targets.half(10) == 5.0
+        # The same call means the same, by name and with the function at hand (SU-4).
+        named = connected.submit("client_targets/echo", 1, idempotency_key="both")
+        assert connected.submit(client_targets.echo, 1, flag=False, idempotency_key="both") == named
     finally:
         del sys.modules["client_targets"]
 

@@ -82,8 +82,20 @@ def registered(environment: Environment, repository: str, name: str) -> Definiti
 
 
 def fingerprint(submission: Submission) -> bytes:
-    """What makes two requests with one idempotency key the same (SU-4)."""
-    return digest(_to_bytes(submission))
+    """What makes two requests with one idempotency key the same (SU-4).
+
+    That is target, bound arguments and options, however they were written: by name or with the
+    function at hand.
+    """
+    arguments = [
+        (name, value.key or (value.format, value.data, value.blob), value.references)
+        for name, value in submission.arguments.items()
+    ]
+    options = submission.options
+    if options.retries is not None and options.retries.limit == 0:
+        options = msgspec.structs.replace(options, retries=None)
+    what = (submission.repository, submission.target, submission.type, arguments, options)
+    return digest(_to_bytes(what))
 
 
 def with_options(options: Options, given: RunOptions) -> Options:
