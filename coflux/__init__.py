@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from coflux.decorators import stub as stub
     from coflux.decorators import task as task
     from coflux.decorators import workflow as workflow
+    from coflux.errors import ArgumentsDoNotFit as ArgumentsDoNotFit
     from coflux.errors import CofluxError as CofluxError
     from coflux.errors import Conflict as Conflict
     from coflux.errors import ExecutionAbandoned as ExecutionAbandoned
@@ -79,9 +80,9 @@ _HOMES = {
     ),
     "decorators": ("sensor", "stub", "task", "workflow"),
     "errors": (
-        "CofluxError", "Conflict", "ExecutionAbandoned", "ExecutionCancelled", "ExecutionCrashed",
-        "ExecutionError", "ExecutionTerminated", "ExecutionTimeout", "Forbidden",
-        "InputDismissed", "InvalidRequest", "NotFound", "NotInExecution", "NotSerialisable",
+        "ArgumentsDoNotFit", "CofluxError", "Conflict", "ExecutionAbandoned",
+        "ExecutionCancelled", "ExecutionCrashed", "ExecutionError", "ExecutionTerminated",
+        "ExecutionTimeout", "Forbidden", "InputDismissed", "InvalidRequest", "NotFound", "NotInExecution", "NotSerialisable",
         "Refused", "Unavailable", "WaitCycle",
     ),
     "handles": ("Asset", "Execution", "Input"),
@@ -95,8 +96,8 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Asset", "Cache", "Client", "CofluxError", "Conflict", "Defer", "Execution",
-    "ExecutionAbandoned", "ExecutionCancelled", "ExecutionCrashed", "ExecutionError",
+    "ArgumentsDoNotFit", "Asset", "Cache", "Client", "CofluxError", "Conflict", "Defer",
+    "Execution", "ExecutionAbandoned", "ExecutionCancelled", "ExecutionCrashed", "ExecutionError",
     "ExecutionTerminated", "ExecutionTimeout", "Forbidden", "Input", "InputDismissed",
     "InvalidRequest", "Metric", "MetricGroup", "MetricScale", "NotFound", "NotInExecution",
     "NotSerialisable", "Prompt", "Refused", "Retries", "Run", "Schedule", "Secret", "Target",
