@@ -82,8 +82,8 @@ _HOMES = {
     "errors": (
         "ArgumentsDoNotFit", "CofluxError", "Conflict", "ExecutionAbandoned",
         "ExecutionCancelled", "ExecutionCrashed", "ExecutionError", "ExecutionTerminated",
-        "ExecutionTimeout", "Forbidden", "InputDismissed", "InvalidRequest", "NotFound", "NotInExecution", "NotSerialisable",
-        "Refused", "Unavailable", "WaitCycle",
+        "ExecutionTimeout", "Forbidden", "InputDismissed", "InvalidRequest", "NotFound",
+        "NotInExecution", "NotSerialisable", "Refused", "Unavailable", "WaitCycle",
     ),
     "handles": ("Asset", "Execution", "Input"),
     "metrics": ("Metric", "MetricGroup", "MetricScale", "progress"),
