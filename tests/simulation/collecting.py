@@ -7,7 +7,7 @@ is done, and what must be true after it. Does not belong here: what may go.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from coflux.model import run_of
@@ -98,11 +98,15 @@ class Collecting:
 
     def _go_on(self, process: Any, groups: list[list[Family]]) -> None:
         """Remove the first group, and then the others."""
-        if self._server.machine is not process or not groups or self._watch.concerns(groups):
+        if (
+            self._server.machine is not process
+            or not groups
+            or self._watch.concerns({*_runs(groups)})
+        ):
             self.begin()
             return
         if self._server.is_idle and not self._server.clock.is_asleep:
-            runs = tuple(run for family in groups[0] for run in family.runs)
+            runs = tuple(_runs(groups[:1]))
             proposal = self._server.disk.propose(runs, process.state)
             self._say(f"{runs} are past their time")
             if not self._server.remove(proposal):
@@ -134,6 +138,10 @@ class Collecting:
 
     def _is_gone(self, id: str) -> bool:
         return run_of(id) in self.removed
+
+
+def _runs(groups: list[list[Family]]) -> Iterator[str]:
+    return (run for group in groups for family in group for run in family.runs)
 
 
 def _require(condition: bool, message: str) -> None:

@@ -33,14 +33,14 @@ def links_do_not_count() -> Any:
 
 def nobody_looks_again() -> Any:
     """DM-2: what comes to be needed while it is decided goes nevertheless."""
-    return replaced(Watch, "concerns", lambda self, groups: False)
+    return replaced(Watch, "concerns", lambda self, runs: False)
 
 
 @contextmanager
 def nothing_is_checked_at_last() -> Iterator[None]:
     """DM-2: runs that go on or that something in memory leads to; nobody has looked again."""
     with (
-        replaced(Watch, "concerns", lambda self, groups: False),
+        replaced(Watch, "concerns", lambda self, runs: False),
         replaced(retention, "_is_in_use", lambda state, id, event: False),
     ):
         yield

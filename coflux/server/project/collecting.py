@@ -86,10 +86,9 @@ class Watch:
             elif isinstance(change, c.ExecutionCreated):
                 self.noted.add(run_of(change.execution))
 
-    def concerns(self, groups: Iterable[list[Family]]) -> bool:
+    def concerns(self, runs: set[str]) -> bool:
         """Whether one of them may be needed now."""
-        families = (family for group in groups for family in group)
-        return any(run in self.noted for family in families for run in family.runs)
+        return not self.noted.isdisjoint(runs)
 
 
 class Pace:
@@ -205,7 +204,7 @@ class Collector:
         await self._give_back()
 
     async def _foresee(self, made: Pass, watch: Watch) -> None:
-        runs = [run for group in await self._decide() for each in group for run in each.runs]
+        runs = list(_runs(await self._decide()))
         made.runs = len(runs)
         made.bytes = await self._aside(self._orchestrator.store.removal.sizes, runs)
         await self._look_at_blobs(made, watch, runs)
@@ -213,18 +212,15 @@ class Collector:
     async def _remove_runs(self, made: Pass, watch: Watch) -> bool:
         """Whether all that was to go has gone; else look again."""
         watch.noted.clear()
-        left = await self._decide()
-        while left:
-            if watch.concerns(left):
-                return False
-            batch = _batch(left)
-            runs = tuple(run for group in batch for each in group for run in each.runs)
+        groups = await self._decide()
+        going = {*_runs(groups)}
+        for batch in _batches(groups):
+            runs = tuple(_runs(batch))
             size = await self._aside(self._orchestrator.store.removal.sizes, runs)
-            if watch.concerns(left) or not await self._remove(runs):
+            if watch.concerns(going) or not await self._remove(runs):
                 return False
             made.runs += len(runs)
             made.bytes += size
-            left = left[len(batch) :]
             await _breathe(STEP_S)
         return True
 
@@ -382,14 +378,23 @@ def _announced(state: State) -> set[str]:
     }
 
 
-def _batch(groups: list[list[Family]]) -> list[list[Family]]:
-    """The first of them, with not too many runs; at least one."""
+def _runs(groups: Iterable[list[Family]]) -> Iterator[str]:
+    return (run for group in groups for family in group for run in family.runs)
+
+
+def _batches(groups: list[list[Family]]) -> Iterator[list[list[Family]]]:
+    """The groups in the same order, in batches with not too many runs each."""
+    batch: list[list[Family]] = []
     count = 0
-    for number, group in enumerate(groups):
-        count += sum(len(family.runs) for family in group)
-        if count > RUNS and number:
-            return groups[:number]
-    return groups
+    for group in groups:
+        size = sum(len(family.runs) for family in group)
+        if batch and count + size > RUNS:
+            yield batch
+            batch, count = [], 0
+        batch.append(group)
+        count += size
+    if batch:
+        yield batch
 
 
 async def _breathe(took: float) -> None:
