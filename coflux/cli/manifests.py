@@ -13,6 +13,7 @@ import click
 
 from coflux.cli.options import Invocation, common
 from coflux.cli.output import clean, emit, table
+from coflux.errors import NotFound
 
 
 @click.command()
@@ -67,7 +68,7 @@ def inspect(call: Invocation, repository: str) -> None:
     if repository not in found:
         nearest = difflib.get_close_matches(repository, found, 1)
         hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
-        raise click.UsageError(f"{repository} is not registered in this environment{hint}")
+        raise NotFound(f"{repository} is not registered in this environment{hint}")
     if call.as_json:
         emit(found[repository])
         return

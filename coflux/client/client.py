@@ -113,7 +113,8 @@ class Client:
         body = _payload().run_body(self, target, args, dict(kwargs or {}), dict(options or {}))
         body["environment"] = self.environment
         # Every submission has a key, so that one whose answer was lost can be sent again.
-        body["idempotency_key"] = idempotency_key or f"auto-{secrets.token_hex(16)}"
+        own = f"auto-{secrets.token_hex(16)}"
+        body["idempotency_key"] = own if idempotency_key is None else idempotency_key
         answer = self._post("/runs", _payload().encode_body(body), repeatable=True)
         return Run(self, answer["run"], answer)
 

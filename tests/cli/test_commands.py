@@ -393,7 +393,7 @@ def test_manifests_are_shown_as_python_signatures(puppet: Puppet, coflux: Coflux
     signature = "city: str, days = 7, **more"
     assert f"repo/report  workflow  {signature}  About cities." in coflux("manifests", "list").out
     assert f"workflow report({signature})" in coflux("manifests", "inspect", "repo").out
-    assert coflux("manifests", "inspect", "repp").code == 2
+    assert coflux("manifests", "inspect", "repp").code == 3
     assert coflux("manifests", "list", "--json").json == MANIFESTS
 
 

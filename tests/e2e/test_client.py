@@ -123,6 +123,8 @@ def test_the_same_key_gives_the_same_run_and_another_request_a_conflict(client: 
     assert client.submit("client_targets/echo", 1, idempotency_key="once") == first
     with pytest.raises(errors.Conflict):
         client.submit("client_targets/echo", 2, idempotency_key="once")
+    with pytest.raises(errors.InvalidRequest, match="1 to 200 characters"):
+        client.submit("client_targets/echo", 2, idempotency_key="")
 
 
 def test_steps_logs_and_arguments_of_a_run_can_be_looked_at(client: Client) -> None:
