@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from coflux.cli.options import Duration, Invocation, common
-from coflux.cli.output import duration, emit, status, table
+from coflux.cli.options import Duration, Invocation, Size, common
+from coflux.cli.output import duration, emit, size, status, table
 
 
 @click.group()
@@ -89,7 +89,7 @@ def archive(call: Invocation, name: str) -> None:
 @click.argument("name")
 @click.option(
     "--set", "given", multiple=True, metavar="SETTING=VALUE",
-    help="Set a limit: a number, or a time such as 10m where it is one (repeatable).",
+    help="Set a limit: a number, a time such as 10m or a size such as 5GB (repeatable).",
 )  # fmt: skip
 @click.option(
     "--reset", multiple=True, metavar="SETTING", help="Give a limit its default (repeatable)."
@@ -117,6 +117,8 @@ def settings(
 def _limit(setting: str, text: str) -> int:
     if setting.endswith("_ms"):
         return Duration().convert(text, None, None)
+    if setting.endswith("_bytes"):
+        return Size().convert(text, None, None)
     if not text.isdigit():
         raise click.UsageError(f"{setting} is a whole number, not {text!r}.")
     return int(text)
@@ -124,7 +126,8 @@ def _limit(setting: str, text: str) -> int:
 
 def _shown(setting: dict[str, Any], field: str) -> str:
     value: int = setting[field]
-    return duration(value) if setting["unit"] == "ms" and value else str(value)
+    shown = {"ms": duration, "bytes": size}.get(setting["unit"], str) if value else str
+    return shown(value)
 
 
 def _report(call: Invocation, info: dict[str, Any], done: str) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound=Callable[..., Any])
 
+_UNITS_BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
 
@@ -151,6 +152,21 @@ class Duration(_Parameter):
         if match is None:
             self.fail(f"{value!r} is no time; write 45, 45s, 10m, 12h or 90d.", param, ctx)
         return round(float(match[1]) * _UNITS_MS[match[2] or "s"])
+
+
+class Size(_Parameter):
+    """A number of bytes such as `500MB`, `20GB`, `1.5TB`, or without a unit."""
+
+    name = "size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:  # fmt: skip
+        """Bytes."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKMGT]?)B?", str(value).strip())
+        if match is None:
+            self.fail(f"{value!r} is no size; write 500MB, 20GB or a number of bytes.", param, ctx)
+        return round(float(match[1]) * _UNITS_BYTES[match[2].lower()])
 
 
 def read_tags(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:

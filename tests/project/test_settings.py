@@ -18,6 +18,12 @@ def test_a_variable_sets_its_limit_and_no_other() -> None:
     assert (limits.reconnect_ms, limits.start_ms) == (1500, Limits().start_ms)
 
 
+def test_what_is_kept_how_long_can_be_set_for_all_projects() -> None:
+    names = ("RUNS_KEPT", "LOGS_KEPT", "BLOB_GRACE")
+    limits = limits_from({f"COFLUX_{name}_MS": "7" for name in names})
+    assert (limits.runs_kept_ms, limits.logs_kept_ms, limits.blob_grace_ms) == (7, 7, 7)
+
+
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "30s"])
 def test_what_is_no_time_is_refused_naming_the_variable(text: str) -> None:
     with pytest.raises(InvalidRequest, match="COFLUX_START_MS"):

@@ -16,6 +16,9 @@ from coflux.server.core.turn import Limits
 VARIABLES = {
     "COFLUX_RECONNECT_MS": "reconnect_ms",
     "COFLUX_START_MS": "start_ms",
+    "COFLUX_RUNS_KEPT_MS": "runs_kept_ms",
+    "COFLUX_LOGS_KEPT_MS": "logs_kept_ms",
+    "COFLUX_BLOB_GRACE_MS": "blob_grace_ms",
 }
 
 

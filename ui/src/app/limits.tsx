@@ -13,7 +13,7 @@ interface Setting {
   value: number;
   default: number;
   is_set: boolean;
-  unit: "ms" | "count";
+  unit: "ms" | "count" | "bytes";
   summary: string;
 }
 
