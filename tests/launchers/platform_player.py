@@ -1,9 +1,9 @@
 """A platform's API that plays recordings: it answers what it was recorded to answer, in order.
 
 A recording is a list of exchanges: method, path, query, the part of the body that matters, status,
-and the answer (`json`, or `base64` for bytes). Any other request fails the test. Those of Docker are
-beside tests with a real engine (tests/e2e/test_containers.py); those of Kubernetes are written after
-its API's documents.
+and the answer (`json`, or `base64` for bytes). Any other request fails the test. Those of Docker
+stand beside tests with a real engine (tests/e2e/test_containers.py). Those of Kubernetes are made
+after its API's documents, and what it is sent is held against its schemas.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ class Player:
     def __init__(self, recording: str, socket: Path | None = None) -> None:
         self.exchanges = json.loads((RECORDINGS / f"{recording}.json").read_text("utf-8"))
         self.played = 0
+        #: What was sent, where it was JSON.
+        self.bodies: list[Any] = []
         self.problems: list[str] = []
         handler = type("Handler", (_Handler,), {"player": self})
         server: Any
@@ -40,6 +42,8 @@ class Player:
 
     def next(self, method: str, target: str, body: Any) -> dict[str, Any]:
         """The answer to a request, if it is the one that comes next."""
+        if body is not None:
+            self.bodies.append(body)
         parts = urlsplit(target)
         given = {"method": method, "path": parts.path, "query": dict(parse_qsl(parts.query))}
         if self.played >= len(self.exchanges):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from platform_player import Player
@@ -66,6 +68,19 @@ def kubernetes(tmp_path: Path) -> Iterator[Kubernetes]:
     yield play
     for player in players:
         player.close()
+        for body in player.bodies:
+            check_kind(body)
+
+
+def check_kind(body: dict[str, Any]) -> None:
+    """What a cluster is sent is what Kubernetes' own schemas allow."""
+    try:
+        import kubernetes_validate as schemas
+    except ImportError:
+        assert os.environ.get("CI") != "true", "install kubernetes-validate"
+        return
+    if body["kind"] != "DeleteOptions":
+        schemas.validate(body, schemas.latest_version(), strict=True)
 
 
 # --- docker -------------------------------------------------------------------------------------
