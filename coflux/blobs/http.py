@@ -17,7 +17,7 @@ from io import FileIO
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from coflux.blobs.store import CHUNK, Reader, check_key, is_key, missing, save
+from coflux.blobs.store import CHUNK, Reader, check_key, damaged, is_key, missing, save
 from coflux.errors import REFUSALS, CofluxError, Unavailable
 
 #: Seconds without a byte after which the server counts as out of reach.
@@ -174,12 +174,13 @@ class HttpBlobs:
             text = response.read(64 * 1024)
         finally:
             connection.close()
-        if response.status == 404:
-            return missing(sha)
-        code, message = _CODES.get(response.status, "unavailable"), ""
+        code, message, field = _CODES.get(response.status, "unavailable"), "", None
         with suppress(ValueError, KeyError, TypeError):
             error = json.loads(text)["error"]
-            code, message = str(error["code"]), str(error["message"])
+            code, message, field = str(error["code"]), str(error["message"]), error.get("field")
+        if response.status == 404:
+            # It may be there with other bytes; then its content is at fault.
+            return damaged(sha) if field == "content" else missing(sha)
         message = message or f"{self.url} answered {response.status} {response.reason}"
         return REFUSALS.get(code, REFUSALS[_CODES.get(response.status, "unavailable")])(
             message, blob=sha, status=response.status

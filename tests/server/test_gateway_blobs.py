@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from gateway_harness import P, Server, eventually
 
-from coflux.errors import Unavailable
+from coflux.blobs.http import HttpBlobs
+from coflux.errors import CofluxError, Unavailable
 from coflux.server.gateway.blobs import BlobFolder
 
 
@@ -136,6 +137,9 @@ def test_a_blob_altered_on_disk_is_refused_as_damaged_until_stored_again(server:
     assert (answer.status, answer.code) == (404, "not_found")
     assert "damaged" in answer.message
     assert name in answer.message
+    # Who reads it through the client hears the same, rather than that it is missing (AS).
+    with pytest.raises(CofluxError, match="is damaged"):
+        HttpBlobs(f"http://127.0.0.1:{server.port}{P}/blobs", server.token).read(name)
     assert server.call("PUT", f"{P}/blobs/{name}", content).status == 201
     assert server.call("GET", f"{P}/blobs/{name}").body == content
 

@@ -72,7 +72,8 @@ class BlobFolder:
             seen = _stamp(file.fileno())
             if self._verified.get(key) != seen:
                 if _digest(file.fileno()) != key:
-                    raise NotFound(f"Blob {key} is damaged on disk; store it again.")
+                    message = f"Blob {key} is damaged on disk; store it again."
+                    raise NotFound(message, field="content")
                 self._verified[key] = seen
             if touch:
                 os.utime(file.fileno())
