@@ -10,8 +10,9 @@ import base64
 import html
 import uuid
 from typing import Any
+from urllib.parse import urlencode
 
-from coflux.client import Run
+from coflux.client import Client, Run
 from coflux.client.execution import Execution
 from coflux.client.views import RunView, Step
 from coflux.errors import CofluxError
@@ -23,6 +24,8 @@ from coflux.jupyter.tracebacks import cell_name
 
 #: The output that our JupyterLab extension draws.
 RUN_MIME = "application/vnd.coflux.run+json"
+#: The project that pages show where their address names none.
+DEFAULT_PROJECT = "default"
 #: Steps listed under a still picture.
 _LISTED = 50
 #: Characters of an execution's value.
@@ -61,7 +64,7 @@ def show_run(run: Run, notebook: Notebook) -> None:
     except CofluxError as error:
         publish({"text/plain": f"<Run {run.id}: {error}>"})
         return
-    bundle = {**static(view, run.client.host), **live(run)}
+    bundle = {**static(view, page(run.client, run.id)), **live(run)}
     if is_over(view):
         publish(bundle)
         return
@@ -87,10 +90,18 @@ def is_over(view: RunView) -> bool:
 # --- runs -------------------------------------------------------------------------------------
 
 
-def static(view: RunView, host: str) -> Bundle:
-    """A run in the forms that need neither kernel nor server."""
+def page(client: Client, run: str, step: str | None = None) -> str:
+    """Address of a run's page, seen from where the client sees it (RR-6)."""
+    project = None if client.project == DEFAULT_PROJECT else client.project
+    query = {"project": project, "env": client.viewpoint, "step": step}
+    given = urlencode({name: value for name, value in query.items() if value is not None})
+    return f"{client.host}/runs/{run}" + (f"?{given}" if given else "")
+
+
+def static(view: RunView, link: str) -> Bundle:
+    """A run in the forms that need neither kernel nor server; `link` leads to its page."""
     svg = picture.draw(view)
-    return {"text/plain": text(view), "text/html": run_html(view, svg, host), "image/svg+xml": svg}
+    return {"text/plain": text(view), "text/html": run_html(view, svg, link), "image/svg+xml": svg}
 
 
 def live(run: Run) -> Bundle:
@@ -110,10 +121,9 @@ def text(view: RunView) -> str:
     return "\n".join([*lines, *_more(view)])
 
 
-def run_html(view: RunView, svg: str, host: str) -> str:
+def run_html(view: RunView, svg: str, link: str) -> str:
     """A run as HTML: headline, picture, and the steps in a table."""
     colour = picture.COLOURS[picture.state_of(view.status)]
-    link = f"{host}/runs/{view.run}"
     rows = "".join(_row(step) for step in view.steps[:_LISTED])
     more = "".join(f"<tr><td colspan='4'>{html.escape(line)}</td></tr>" for line in _more(view))
     failures = "".join(
@@ -185,10 +195,10 @@ def _failure(step: Step) -> str:
 class StepView:
     """One step with its arguments, attempts, and how it ended."""
 
-    def __init__(self, view: RunView, step: Step, host: str) -> None:
+    def __init__(self, view: RunView, step: Step, link: str) -> None:
         self.run = view.run
         self.step = step
-        self._link = f"{host}/runs/{view.run}?step={step.step.rpartition(':')[2]}"
+        self._link = link
 
     def _facts(self) -> list[tuple[str, str]]:
         step = self.step

@@ -57,7 +57,7 @@ class _RunOnDisplay:
         if self._widget is not None and not is_over:
             self._widget.show(view)
             return False
-        still = displays.static(view, self._run.client.host)
+        still = displays.static(view, displays.page(self._run.client, self._run.id))
         bundle = {**still, **displays.live(self._run)}
         publish(bundle, id=self._display, replace=True)
         if is_over and self._widget is not None:

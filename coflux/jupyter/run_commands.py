@@ -17,7 +17,7 @@ from coflux.client.execution import Execution
 from coflux.errors import InvalidRequest
 from coflux.jupyter import expressions
 from coflux.jupyter.context import Context, find_step, find_target, pass_context
-from coflux.jupyter.displays import StepView
+from coflux.jupyter.displays import StepView, page
 from coflux.jupyter.notebook import warn
 from coflux.jupyter.tables import Table
 from coflux.target import Target
@@ -83,7 +83,8 @@ def show(context: Context, id: str) -> Run | StepView:
     view = client.view(number)
     if id == number:
         return client.run(number)
-    return StepView(view, find_step(view, id), client.host)
+    step = find_step(view, id)
+    return StepView(view, step, page(client, view.run, step.step.rpartition(":")[2]))
 
 
 @click.command()

@@ -271,8 +271,9 @@ class Run:
         self.is_in_turn = False
         #: The cap that it has passed, and with how much; None while it is not held (SC-9).
         self.held: tuple[str, int] | None = None
-        #: How many attempts at each target (`repository/name`) were given which code.
-        self.codes: dict[str, dict[str, int]] = {}
+        #: How many attempts at each target (`repository/name`), by environment, were given which
+        #: code.
+        self.codes: dict[str, dict[str, dict[str, int]]] = {}
         #: What its executions have asked, by number.
         self.inputs: dict[int, Input] = {}
         #: Numbers of those by key.

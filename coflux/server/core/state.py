@@ -425,7 +425,9 @@ class State:
         pickles = self.pickles.setdefault(x.environment, {})
         pickles.pop((x.repository, x.target), None)
         if x.definition is not None:
-            kept = Pickled(x.definition, x.python, x.session)
+            # Read after a restart: of a session that is over nothing may be left.
+            owner = x.session if x.session in self.sessions else ""
+            kept = Pickled(x.definition, x.python, owner)
             pickles[(x.repository, x.target)] = kept
 
     def _drained(self, x: c.Drained) -> None:
@@ -694,7 +696,7 @@ class State:
     def _note_code(self, execution: Execution, code: str | None) -> None:
         submission = execution.step.submission
         name = target_id(submission.repository, submission.target)
-        counts = execution.run.codes.setdefault(name, {})
+        counts = execution.run.codes.setdefault(name, {}).setdefault(execution.environment, {})
         if execution.code is not None:
             counts[execution.code] -= 1
         if code is not None:

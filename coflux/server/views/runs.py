@@ -47,13 +47,22 @@ def show_header(
         "created_at": run.created_at,
         "created_by": run.by,
         "idempotency_key": run.idempotency_key,
-        "mixed_code": [
-            name for name, counts in run.codes.items() if sum(map(bool, counts.values())) > 1
-        ],
+        "mixed_code": [name for name in run.codes if len(_codes(run, name, seen)) > 1],
         "schedule": run.schedule,
         "scheduled_at": run.scheduled_at,
         "held": {"setting": run.held[0], "value": run.held[1]} if run.held else None,
         "pinned": show_pin(state, run.id),
+    }
+
+
+def _codes(run: Run, target: str, seen: Collection[str]) -> set[str]:
+    """The code that visible attempts at a target were given (CO-5, RR-6)."""
+    counted = run.codes[target]
+    return {
+        code
+        for environment in seen
+        for code, count in counted.get(environment, {}).items()
+        if count
     }
 
 
