@@ -28,6 +28,7 @@ from coflux.server.core import events as e
 from coflux.server.project import collecting
 from coflux.server.project.calls import Call, Project
 from coflux.server.project.collecting import Collector, Pass
+from coflux.server.project.feeds import open_feed
 from coflux.server.project.kept_graphs import Kept
 from coflux.server.project.operations import OPERATIONS
 from coflux.server.project.orchestrator import Orchestrator
@@ -257,6 +258,32 @@ def test_documents_of_removed_runs_go_as_well(place: Place) -> None:
         place.project.graphs.put(run, Kept(E, {}, False))
     place.collect()
     assert place.project.graphs.known() == []
+
+
+@pytest.mark.parametrize(
+    ("topic", "about"),
+    [("run", {"run": OLD}), ("graph", {"run": OLD}), ("step", {"step": f"{OLD}:1"})],
+)
+def test_who_watches_a_run_is_told_that_it_is_not_there_any_more_ID_4(
+    place: Place, topic: str, about: dict[str, Any]
+) -> None:
+    place.write(*run_of_one(OLD))
+    feed = open_feed(
+        Call(place.project, Principal("ada", "T1", (Scope("*", "read"),))), topic, about
+    )
+    list(feed.build())
+    listed = open_feed(
+        Call(place.project, Principal("ada", "T1", (Scope("*", "read"),))), "runs", {}
+    )
+    list(listed.build())
+    changes: list[c.Change] = []
+    place.orchestrator.listeners.append(changes.extend)
+    place.collect()
+    parts = {part for change in changes if (part := feed.touched(change))}
+    assert parts
+    with pytest.raises(NotFound):
+        feed.patch(parts)
+    assert listed.patch({"*"}) == [["del", [OLD]]]
 
 
 def test_what_a_killed_process_has_left_half_done_is_finished_without_being_asked(

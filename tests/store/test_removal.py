@@ -18,6 +18,7 @@ from coflux.model import (
     LogEntry,
     Measurement,
     Parameter,
+    PoolSpec,
     Question,
     Raised,
     Reference,
@@ -312,6 +313,58 @@ def test_space_comes_back(store: Store, tmp_path: Path) -> None:
     after = store.path.stat().st_size
     assert before > 3_000_000
     assert after < (SPARE_PAGES + 100) * 4_096 < before / 2
+
+
+# --- rows that say nothing any more -------------------------------------------------------------
+
+
+def session(id: str, ended_at: int | None, launch: str | None = None) -> list[c.Change]:
+    found: list[c.Change] = [
+        c.SessionOpened(id, "E1", b"hash", "me", 1, launch), c.IncarnationSet(id, "one", 2)
+    ]  # fmt: skip
+    return [*found, c.SessionEnded(id, "closed", ended_at)] if ended_at is not None else found
+
+
+def launch(id: str, ended_at: int | None, error: str | None = None, failures: int = 0
+           ) -> list[c.Change]:  # fmt: skip
+    begun: list[c.Change] = [c.LaunchWanted(id, "P1", "process", 1), c.LaunchRetired(id, "idle", 2)]
+    if ended_at is None:
+        return begun
+    return [*begun, c.LaunchEnded(id, "P1", error, (), failures, 0, ended_at)]
+
+
+def test_rows_of_ended_sessions_and_launches_go_and_a_start_finds_the_same(
+    store: Store, tmp_path: Path
+) -> None:
+    pickled = c.TargetPickled("E1", "s", "t", Definition("t", pickle=BLOB["1"]), "3", "S1", 2)
+    pool = c.PoolSet("P1", "E1", "gpu", PoolSpec(("s",)), "active", 1, "me", 1)
+    store.write([
+        pool, *session("S1", None), pickled, c.SessionEnded("S1", "closed", 5),
+        *session("S2", 50), *session("S3", None),
+        *launch("L1", 5, "boom", 1), *launch("L2", 6, None, 2), *launch("L3", 7, None, 3),
+        *launch("L4", None), *session("S4", None, "L4"), *session("S5", 5),
+    ])  # fmt: skip
+    groups = store.removal.stale(before=50)
+    assert [len(rows) for rows in groups] == [3, 3]  # S1 and L2; S5 has the newest row of all
+    before, after = State(), State()
+    store.reader.start(before)
+    store.removal.drop(groups)
+    store.reader.start(after)
+    for state in (before, after):
+        assert set(state.sessions) == {"S3", "S4"}
+        assert state.launched["S4"].id == "L4"
+        assert (state.pools["P1"].error, state.pools["P1"].failures) == ("boom", 3)
+        assert state.pickles["E1"]["s", "t"].owner is None
+    assert store.removal.stale(before=50) == []
+
+
+def test_the_newest_instants_of_each_schedule_stay(store: Store) -> None:
+    for number in range(1, 6):
+        store.write([c.ScheduleAdvanced("D1", number, None, "paused", number)])
+    store.write([c.ScheduleAdvanced("D2", 1, None, "paused", 9)])
+    store.removal.drop(store.removal.stale_instants(kept=2))
+    assert [each.instant for each in store.reader.instants("D1", 10)] == [5, 4]
+    assert [each.instant for each in store.reader.instants("D2", 10)] == [1]
 
 
 # --- older stores -------------------------------------------------------------------------------

@@ -425,9 +425,9 @@ class State:
         pickles = self.pickles.setdefault(x.environment, {})
         pickles.pop((x.repository, x.target), None)
         if x.definition is not None:
-            # Read after a restart: of a session that is over nothing may be left.
-            owner = x.session if x.session in self.sessions else ""
-            kept = Pickled(x.definition, x.python, owner)
+            kept = Pickled(x.definition, x.python, x.session)
+            if x.session not in self.sessions:  # over for so long that its rows have gone
+                kept.owner = None
             pickles[(x.repository, x.target)] = kept
 
     def _drained(self, x: c.Drained) -> None:

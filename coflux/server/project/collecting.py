@@ -48,6 +48,10 @@ STEP_S, PAUSES = 0.005, 3
 RUNS, ENTRIES = 25, 2_000
 #: Rows, lines or pages that the first step takes; the next as many as fit into `STEP_S`.
 PORTION, LEAST, MOST = 200, 20, 5_000
+#: How long, in ms, the rows of a session or launch are kept after its end.
+ENDED_MS = 24 * 3_600_000
+#: Instants of each schedule whose outcome is kept.
+INSTANTS = 1_000
 #: How often a pass looks again because something changed.
 TRIES = 5
 #: Passes that are remembered.
@@ -198,6 +202,7 @@ class Collector:
         await self._remove_assets(made)
         await self._clear()
         await self._trim(made)
+        await self._drop_rows()
         for run in self._graphs.known():
             if not self._orchestrator.store.reader.is_there(run):
                 self._graphs.drop(run)
@@ -287,6 +292,18 @@ class Collector:
                 if left > 0:
                     removal.clear(runs, left)
             self._orchestrator.metrics.forget()
+            await _breathe(STEP_S)
+
+    async def _drop_rows(self) -> None:
+        """Rows that would be read at every start and say nothing any more, and old instants."""
+        removal = self._orchestrator.store.removal
+        rows = await self._aside(removal.stale, self._orchestrator.now() - ENDED_MS)
+        rows += await self._aside(removal.stale_instants, INSTANTS)
+        pace = Pace()
+        while rows:
+            with pace.step():
+                removal.drop(rows[: pace.portion])
+                rows = rows[pace.portion :]
             await _breathe(STEP_S)
 
     async def _trim(self, made: Pass) -> None:

@@ -178,6 +178,7 @@ _TOUCHING: dict[str, tuple[type[c.Change], ...]] = {
         c.RunCreated,
         c.RunFinished,
         c.RunPinned,
+        c.RunsRemoved,
         c.Started,
         c.ResultRecorded,
         c.ExecutionCreated,

@@ -38,6 +38,8 @@ STIRRING = (
 
 def part_of(run: str, change: c.Change) -> str | None:
     """The step of a run that a change is about: its number, `header`, or None."""
+    if isinstance(change, c.RunsRemoved):
+        return "header" if run in change.runs else None
     id = getattr(change, "execution", None) or (
         change.parent if isinstance(change, c.ChildJoined) else None
     )
@@ -284,7 +286,8 @@ class StepFeed:
 
     def touched(self, change: c.Change) -> str | None:
         """Whether the step, what it leads to or why it waits may have changed."""
-        if part_of(self.run, change) == str(self.number):
+        is_gone = isinstance(change, c.RunsRemoved) and self.run in change.runs
+        if is_gone or part_of(self.run, change) == str(self.number):
             return "*"
         attempts = self.document.get("executions", {}).values()
         if any(e["status"] == "queued" for e in attempts) and isinstance(change, STIRRING):

@@ -14,7 +14,15 @@ from typing import Any, NamedTuple
 import msgspec
 from peewee import SqliteDatabase
 
-from coflux.server.core.changes import Change
+from coflux.server.core.changes import (
+    Change,
+    IncarnationSet,
+    LaunchEnded,
+    LaunchRetired,
+    LaunchWanted,
+    SessionEnded,
+    SessionOpened,
+)
 from coflux.server.core.retention import Family
 from coflux.server.store import codec, reaching
 
@@ -29,6 +37,7 @@ _LEFT = (
 )
 _OF_RUNS = "target >= 'R' AND target < 'S'"
 _OF_ASSETS = "target >= 'A' AND target < 'B'"
+_OF_SCHEDULES = "run >= 'D' AND run < 'E'"
 _THERE = "run IN (SELECT id FROM run)"
 
 
@@ -173,7 +182,48 @@ class Removal:
         )
         return [id for (id,) in self._rows(sql, most)]
 
+    def stale(self, before: int) -> list[list[int]]:
+        """Rows that say nothing any more: of sessions and launches that ended before an instant.
+
+        Those of one go together. Of each pool the launches stay by which it tells how its last ones
+        went, and so does the newest row of all, whose number and instant outlive it.
+        """
+        rows: dict[str, list[int]] = {}
+        ended: dict[str, int] = {}
+        telling: dict[tuple[str, bool], str] = {}
+        sql = "SELECT seq, data FROM journal WHERE run IS NULL ORDER BY seq"
+        for seq, data in self._each(sql):
+            change = codec.decode_change(data)
+            if isinstance(change, SessionOpened | IncarnationSet | SessionEnded):
+                rows.setdefault(change.session, []).append(seq)
+            elif isinstance(change, LaunchWanted | LaunchRetired | LaunchEnded):
+                rows.setdefault(change.launch, []).append(seq)
+            if isinstance(change, SessionEnded):
+                ended[change.session] = change.at
+            elif isinstance(change, LaunchEnded):
+                ended[change.launch] = change.at
+                telling[change.pool, change.error is None and change.failures > 0] = change.launch
+        kept = set(telling.values())
+        last = int(self._rows("SELECT COALESCE(MAX(seq), 0) FROM journal")[0][0])
+        gone = [id for id, at in ended.items() if at < before and id not in kept]
+        return [rows[id] for id in gone if last not in rows[id]]
+
+    def stale_instants(self, kept: int) -> list[list[int]]:
+        """Rows of what instants of schedules came to, but for the newest of each."""
+        found: list[list[int]] = []
+        for (schedule,) in self._rows(f"SELECT DISTINCT run FROM journal WHERE {_OF_SCHEDULES}"):
+            sql = "SELECT seq FROM journal WHERE run = ? ORDER BY seq DESC LIMIT -1 OFFSET ?"
+            found += [[seq] for (seq,) in self._each(sql, schedule, kept)]
+        return found
+
     # --- removing ---------------------------------------------------------------------------------
+
+    def drop(self, groups: list[list[int]]) -> None:
+        """Take these rows of the journal out, all or none."""
+        with self._database.atomic():
+            self._database.connection().executemany(
+                "DELETE FROM journal WHERE seq = ?", [(seq,) for rows in groups for seq in rows]
+            )
 
     def is_reached(self, asset: str) -> bool:
         """Whether a run reaches the asset."""
