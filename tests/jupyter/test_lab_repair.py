@@ -87,3 +87,27 @@ def test_it_succeeds_where_it_was_repaired_and_has_failed_where_it_was_not(
         lab.page.goto(f"{server.url}coflux/runs/{run['run']}?env={environment}")
         lab.page.locator(".run-header").get_by_text(status).first.wait_for()
         lab.screenshot(f"page-{environment}")
+
+
+# Last, because the page then reaches nothing any more.
+@pytest.mark.parametrize("form", ["markdown", "html"])
+def test_the_saved_notebook_becomes_a_page_with_pictures(
+    lab: Lab, server: Jupyter, form: str
+) -> None:
+    """nbconvert, without server and kernel."""
+    command = [sys.executable, "-m", "nbconvert", "--to", form, "repair.ipynb"]
+    subprocess.run(command, cwd=server.root, env=server.environment, check=True)
+    suffix = {"html": "html", "markdown": "md"}[form]
+    made = (server.root / f"repair.{suffix}").read_text("utf-8")
+    assert "widget-view" not in made
+    assert "Error displaying widget" not in made
+    if form == "markdown":
+        assert list((server.root / "repair_files").glob("*.svg")) or "<img" in made
+        return
+    page = lab.page
+    page.route("http*://**", lambda route: route.abort())
+    page.goto((server.root / "repair.html").as_uri())
+    picture = page.locator(".jp-OutputArea-output img, .jp-OutputArea-output svg").first
+    picture.scroll_into_view_if_needed()
+    assert picture.bounding_box()["height"] > 40
+    lab.screenshot("nbconvert")
