@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from coflux.model import AssetManifest, Definition, Options, Parameter
@@ -37,6 +39,38 @@ class TestManifests:
         register(world, one=(Definition("a", "workflow", options=Options(priority=2**40)),))
         assert "one/a: priority is from" in world.refusal("invalid")
         assert registered(world) == {}
+
+    @pytest.mark.parametrize(
+        ("definition", "problem"),
+        [
+            (Definition("a b", "workflow"), "'a b' in 'one' is not a target name"),
+            (Definition("a", "workflow", (Parameter("1x"),)), "'1x' is not a parameter's name"),
+            (Definition("a", "workflow", (Parameter("x"), Parameter("x"))), "'x' is there twice"),
+            (
+                Definition("a", "workflow", (Parameter("x", "kwargs"), Parameter("y"))),
+                "'y' cannot stand after",
+            ),
+            (
+                Definition("a", "workflow", (Parameter("x", "args"), Parameter("y", "args"))),
+                "'y' cannot stand after",
+            ),
+            (Definition("a", "sensor", options=Options(recurrent=True)), "takes no option"),
+        ],
+    )
+    def test_a_target_that_cannot_be_is_refused_in_words(
+        self, world: World, definition: Definition, problem: str
+    ) -> None:
+        """CO-1, ID-5, LI-1."""
+        register(world, one=(definition,))
+        assert problem in world.refusal("invalid")
+        assert registered(world) == {}
+
+    def test_every_kind_of_parameter_may_be_there(self, world: World) -> None:
+        """CO-1."""
+        kinds: Any = ("positional", "normal", "normal", "args", "keyword", "keyword", "kwargs")
+        parameters = tuple(Parameter(f"p{n}", kind) for n, kind in enumerate(kinds))
+        register(world, one=(Definition("a", "workflow", parameters),))
+        assert registered(world) == {"one": ["a"]}
 
     def test_tasks_are_not_registered(self, world: World) -> None:
         """CO-2."""

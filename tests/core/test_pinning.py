@@ -9,7 +9,7 @@ from tests.core.given import World
 
 
 def test_a_pin_says_who_wants_the_run_kept_and_since_when_DM_2(world: World) -> None:
-    run = run_of(world.submit("m/wf"))
+    run = run_of(world.submit("wf"))
     world.pin(run)
     assert world.changes == [c.RunPinned(run, True, "ann", world.now)]
     assert world.the(fx.Confirm).data == {"run": run}
@@ -17,7 +17,7 @@ def test_a_pin_says_who_wants_the_run_kept_and_since_when_DM_2(world: World) -> 
 
 
 def test_who_was_first_stays_on_record(world: World) -> None:
-    run = run_of(world.submit("m/wf"))
+    run = run_of(world.submit("wf"))
     world.pin(run)
     world.pin(run, by="bob")
     assert world.changes == []
@@ -26,7 +26,7 @@ def test_who_was_first_stays_on_record(world: World) -> None:
 
 
 def test_an_unpinned_run_is_like_any_other(world: World) -> None:
-    run = run_of(world.submit("m/wf"))
+    run = run_of(world.submit("wf"))
     world.pin(run)
     world.pin(run, False)
     assert world.changes == [c.RunPinned(run, False, "ann", world.now)]
@@ -39,7 +39,7 @@ def test_pins_of_finished_runs_are_known_after_a_start_and_need_nothing_of_the_r
     world: World,
 ) -> None:
     """DM-2, SE-10."""
-    run = run_of(world.submit("m/wf"))
+    run = run_of(world.submit("wf"))
     world.cancel(run)
     assert world.state.runs[run].status is not None
     world.pin(run)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from coflux.model import Submission, Value
 from coflux.server.core import changes as c
 from coflux.server.core import effects as fx
 from coflux.server.core import events as e
@@ -48,6 +51,22 @@ def test_options_out_of_bounds_are_refused_also_from_running_code(world: World) 
     for options in ({"delay_ms": -1}, {"timeout_ms": 2**63 - 1}, {"slots": {"gpu": 0}}):
         world.submit("wf", 1, **options)
         assert "from" in world.refusal("invalid")
+
+
+def test_a_call_that_cannot_be_is_refused_naming_what_is_wrong(world: World) -> None:
+    """ID-5, LI-1, LI-3."""
+    default = Submission("repo", "wf", "workflow")
+    for wrong, field in (
+        ({"repository": "../../etc"}, "repository"),
+        ({"repository": "x" * 101}, "repository"),
+        ({"target": "a b"}, "target"),
+        ({"arguments": {f"a{n}": Value() for n in range(65)}}, "arguments"),
+        ({"arguments": {"a": Value(blob="../x")}}, "arguments.a"),
+    ):
+        call = msgspec.structs.replace(default, **wrong)
+        world.handle(e.RunRequested(world.caller(), "default", call))
+        assert world.the(fx.Refuse).field == field
+        assert world.changes == []
 
 
 class TestIdempotencyKey:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from coflux.model import Definition
 from coflux.server.core import bounds, schedules
 from coflux.server.core.changes import ManifestSet
@@ -11,8 +9,6 @@ from coflux.server.core.effects import Confirm
 from coflux.server.core.events import ManifestsRegistered
 from coflux.server.core.submission import find_environment
 from coflux.server.core.turn import Limits, Turn
-
-_REPOSITORY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 def registered(turn: Turn, event: ManifestsRegistered) -> None:
@@ -42,19 +38,11 @@ def registered(turn: Turn, event: ManifestsRegistered) -> None:
 
 
 def _problem(limits: Limits, repository: str, definitions: tuple[Definition, ...]) -> str:
-    if not _REPOSITORY.fullmatch(repository) or len(repository) > limits.name:
+    if not bounds.is_repository(limits, repository):
         return f"{repository!r} is not a repository name (a dotted Python identifier)"
     names = [definition.name for definition in definitions]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         return f"{repository}/{twice} is given twice"
-    for definition in definitions:
-        name = definition.name
-        if not name.isidentifier() or len(name) > limits.name:
-            return f"{name!r} in {repository!r} is not a target name (a Python identifier)"
-        if len(definition.parameters) > limits.parameters:
-            return f"{repository}/{name} has more than {limits.parameters} parameters"
-        problem = bounds.problem_of(definition.options)
-        if problem is not None:
-            return f"{repository}/{name}: {problem.message}"
-    return ""
+    problems = (bounds.problem_of_target(limits, repository, each) for each in definitions)
+    return next(filter(None, problems), "")

@@ -141,9 +141,9 @@ def _is_small_enough(turn: Turn, event: StepsRequested) -> bool:
 
 def _is_sound(turn: Turn, to: Requester, submission: Submission) -> bool:
     """Whether all that the call names is there; refused where it is not (LI-1)."""
-    problem = bounds.problem_of(submission.options)
+    problem = bounds.problem_of_call(turn.limits, submission)
     if problem is not None:
-        turn.refuse(to, "invalid", problem.message, f"options.{problem.field}")
+        turn.refuse(to, "invalid", problem.message, problem.field)
         return False
     return _names_exist(turn, to, submission) and _references_exist(turn, to, submission)
 

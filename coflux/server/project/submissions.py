@@ -47,7 +47,7 @@ def check_options(options: Options) -> None:
 
     The core does so as well; but what is too big for a record never gets there.
     """
-    problem = bounds.problem_of(options)
+    problem = bounds.problem_of_options(options)
     if problem is not None:
         raise InvalidRequest(problem.message + ".", field=f"options.{problem.field}")
 
