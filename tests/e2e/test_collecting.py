@@ -68,6 +68,41 @@ def test_finished_runs_past_their_time_go_with_all_that_is_theirs_DM_2_ID_4(fres
     assert fresh.value(pinned) == 4
 
 
+def test_a_pinned_run_keeps_the_run_and_the_files_that_it_took_from_the_cache_DM_2(
+    fresh: Stack,
+) -> None:
+    fresh.start_server()
+    fresh.write("big.py", BIG)
+    fresh.start_agent("big.py", "--register")
+    first = submit(fresh, "big/keep", 1)
+    assert fresh.value(first) == "1 " * 3_000
+    second = submit(fresh, "big/keep", 1)
+    assert fresh.value(second) == "1 " * 3_000
+    source = fresh.execution(f"{second}:2")["result"]["execution"]
+    assert source == f"{first}:2:1"
+    fresh.client().pin(second)
+    change = {"runs_kept_ms": 1, "blob_grace_ms": 1_000}
+    fresh.client().environments.change_settings("default", change)
+
+    *_, done = fresh.client().collect()
+    assert (done["runs"], done["assets"]) == (0, 0)
+    assert fresh.stop_server() == 0
+    fresh.start_server()
+    rerun = fresh.client().rerun(f"{second}:1").id
+    assert fresh.value(rerun) == "1 " * 3_000
+    third = submit(fresh, "big/keep", 1)
+    assert fresh.value(third) == "1 " * 3_000
+    assert fresh.execution(f"{third}:2")["status"] == "cached"
+
+    fresh.client().unpin(second)
+    until(lambda: list(fresh.client().collect()) and not fresh.client().runs(), "all go")
+    until(lambda: list(fresh.client().collect()) and not blobs(fresh), "and their blobs")
+    assert not rows(fresh, "store.db", "SELECT 1 FROM asset")
+    again = submit(fresh, "big/keep", 1)  # a clean miss
+    assert fresh.value(again) == "1 " * 3_000
+    assert "no earlier entry" in str(fresh.client().explain_cache(f"{again}:2"))
+
+
 def test_removing_needs_the_admin_right_AU_2(fresh: Stack) -> None:
     fresh.start_server()
     token = fresh.cli("tokens", "create", "--name", "worker", "--right", "run", "--json").json
@@ -79,6 +114,8 @@ def test_removing_needs_the_admin_right_AU_2(fresh: Stack) -> None:
 # --- while it goes on ---------------------------------------------------------------------------
 
 BIG = """
+from pathlib import Path
+
 import coflux as cf
 
 
@@ -89,13 +126,14 @@ def make(n: int) -> str:
 
 
 @cf.workflow()
-def keep(n: int) -> int:
-    return len(once(n))
+def keep(n: int) -> str:
+    return once(n).restore().read_text()
 
 
 @cf.task(cache=True)
-def once(n: int) -> str:
-    return make(n)
+def once(n: int) -> cf.Asset:
+    Path("big.txt").write_text(f"{n} " * 3_000)
+    return cf.persist_asset("big.txt")
 """
 #: Runs that go in each of these tests, and those that stay: every so manieth is pinned.
 MANY, EVERY = 300, 30

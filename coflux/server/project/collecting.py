@@ -219,11 +219,20 @@ class Collector:
         watch.noted.clear()
         groups = await self._decide()
         going = {*_runs(groups)}
+        removal = self._orchestrator.store.removal
         for batch in _batches(groups):
             runs = tuple(_runs(batch))
-            size = await self._aside(self._orchestrator.store.removal.sizes, runs)
-            if watch.concerns(going) or not await self._remove(runs):
+            size = await self._aside(removal.sizes, runs)
+            found = await self._aside(removal.propose, runs)
+            while len(found.entries) > ENTRIES:
+                # So many would take too long at once; their lookups miss a moment earlier.
+                self._orchestrator.remove(Proposal((), found.entries[:ENTRIES], ()))
+                found = found._replace(entries=found.entries[ENTRIES:])
+                await _breathe(STEP_S)
+            if watch.concerns(going) or not self._orchestrator.remove(found):
                 return False
+            for run in runs:
+                self._graphs.drop(run)
             made.runs += len(runs)
             made.bytes += size
             await _breathe(STEP_S)
@@ -252,20 +261,6 @@ class Collector:
             state.defaults.idempotency_ms,
             frozenset(retention.needed(state)),
         )
-
-    async def _remove(self, runs: tuple[str, ...]) -> bool:
-        removal = self._orchestrator.store.removal
-        found = removal.propose(runs)
-        while len(found.entries) > ENTRIES:
-            # So many would take too long at once; their lookups miss a moment earlier.
-            self._orchestrator.remove(Proposal((), found.entries[:ENTRIES], ()))
-            found = found._replace(entries=found.entries[ENTRIES:])
-            await _breathe(STEP_S)
-        if not self._orchestrator.remove(found):
-            return False
-        for run in runs:
-            self._graphs.drop(run)
-        return True
 
     async def _remove_assets(self, made: Pass) -> None:
         removal = self._orchestrator.store.removal
