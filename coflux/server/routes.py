@@ -304,7 +304,11 @@ PROJECT_ROUTES: tuple[Route, ...] = (
              request=bodies.NewSession, response=answers.SessionOpened, status=201),
     _project("agent", "GET", "/agent", "run", "The connection of an agent (msgpack frames).",
              kind="websocket"),
-    _project("topics", "GET", "/topics", "read", "Live views (JSON frames).", kind="websocket"),
+    _project("topics", "GET", "/topics", "read",
+             'Live views in JSON frames. `{"op": "sub", "id", "topic", "args"}`, with a number of'
+             " the client's own as `id`, is answered by a `snap` and then by `patch`es, whose"
+             ' `seq` grows by one, or by an `err`; `{"op": "unsub", "id"}` ends it. A frame that'
+             " is malformed ends the connection.", kind="websocket"),
 )  # fmt: skip
 
 ROUTES: tuple[Route, ...] = GATEWAY + PROJECT_ROUTES

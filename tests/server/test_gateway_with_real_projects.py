@@ -65,6 +65,34 @@ def test_an_agent_connects_through_the_gateway_with_its_session_token(real: Serv
     assert isinstance(asyncio.run(scenario())[0], wire.Welcome)
 
 
+@pytest.mark.parametrize(
+    "frames",
+    [
+        ["{"],
+        ['{"op": "subscribe", "id": 1}'],
+        ['{"op": "sub", "id": 1, "bogus": 1}'],
+        ['{"op": "sub", "id": 1, "topic": "runs"}'] * 2,
+    ],
+    ids=["no JSON", "an unknown op", "an unknown field", "an id in use"],
+)
+def test_a_broken_frame_ends_that_connection_only_LI_1(real: Server, frames: list[str]) -> None:
+    async def scenario() -> bool:
+        async with connected(real, "/topics") as other, connected(real, "/topics") as broken:
+            for frame in frames:
+                await broken.write(frame)
+            while await broken.read() is not None:
+                pass
+            await other.write('{"op": "sub", "id": 1, "topic": "runs"}')
+            while '"snap"' not in str(message := await other.read()):
+                assert message is not None
+            await other.write('{"op": "sub", "id": 2, "topic": "nope"}')
+            while '"err"' not in str(message := await other.read()):
+                assert message is not None
+            return "there are" in str(message)
+
+    assert asyncio.run(scenario())
+
+
 def test_a_session_token_outlives_its_project_process_SE_3(real: Server) -> None:
     _, token = open_session(real)
     assert real.call("GET", f"{P}/runs", token=token).status == 200

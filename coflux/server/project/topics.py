@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
@@ -33,7 +33,8 @@ QUEUE = 1024 * 1024
 class Request(msgspec.Struct, forbid_unknown_fields=True):
     """What a client sends."""
 
-    op: str
+    op: Literal["sub", "unsub"]
+    #: The client's own number for the subscription.
     id: int
     topic: str = ""
     args: dict[str, Any] = {}
@@ -107,7 +108,9 @@ class TopicsHandler(WebSocketHandler):
             return
         if request.op == "unsub":
             self._unsubscribe(request.id)
-        elif request.op == "sub" and request.id not in self.subscriptions:
+        elif request.id in self.subscriptions:
+            self.close(1008, f"subscription {request.id} is open already")
+        else:
             self._subscribe(request)
 
     def _subscribe(self, request: Request) -> None:
