@@ -19,7 +19,7 @@ from coflux.jupyter.tables import Table
 
 @click.group(
     invoke_without_command=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": 100},
 )
 def coflux() -> None:
     """Define workflows in cells, run them in other processes, watch them here."""

@@ -5,13 +5,64 @@ Belongs here: completion. Does not belong here: asking a server that has not bee
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from typing import Any
+
 import click
 
+from coflux.errors import CofluxError
 from coflux.jupyter.commands import coflux
+from coflux.jupyter.namespace import OF_IPYTHON
 from coflux.jupyter.notebook import Notebook
 
+#: Commands that take one name and then something else.
+_ONE_NAME = ("run", "respond")
 #: Runs offered, newest first.
 _RUNS = 20
+
+
+_LINE = re.compile(r"\s*(?:[\w, ]+=\s*)?(%?coflux .*)")
+_NAME = "coflux"
+#: The name that is being written, at the end.
+_WORD = re.compile(r"(?<!\w)[A-Za-z_]\w*$")
+
+
+def install(shell: Any, notebook: Notebook) -> None:
+    """Let the shell offer what may follow, and nothing else where there is something."""
+    try:
+        from IPython.core.completer import SimpleCompletion, context_matcher
+    except ImportError:
+        # Before IPython 8.6; names of Python's are offered among ours there.
+        for key in ("%coflux", "coflux"):
+            shell.set_hook("complete_command", lambda _, e: _safely(notebook, e.line), str_key=key)
+        return
+
+    def match(context: Any) -> dict[str, Any]:
+        line = _LINE.fullmatch(context.line_with_cursor[: context.cursor_position])
+        found = _safely(notebook, line[1]) if line is not None else []
+        return {
+            "completions": [SimpleCompletion(text, type="coflux") for text in found],
+            "suppress": bool(found),
+            "matched_fragment": line[1].rpartition(" ")[2] if line is not None else "",
+            "ordered": True,
+        }
+
+    mark: Any = context_matcher(identifier=_NAME)
+    shell.Completer.custom_matchers.append(mark(match))
+
+
+def uninstall(shell: Any) -> None:
+    """Offer it no more."""
+    matchers: list[Callable[..., Any]] = shell.Completer.custom_matchers
+    matchers[:] = [m for m in matchers if getattr(m, "matcher_identifier", "") != _NAME]
+
+
+def _safely(notebook: Notebook, line: str) -> list[str]:
+    try:
+        return complete(notebook, line)
+    except CofluxError:
+        return []
 
 
 def complete(notebook: Notebook, line: str) -> list[str]:
@@ -21,6 +72,7 @@ def complete(notebook: Notebook, line: str) -> list[str]:
         return []
     last = words[-1]
     command: click.Command = coflux
+    given: list[str] = []
     for word in words[:-1]:
         found = (
             command.get_command(click.Context(command), word)
@@ -28,10 +80,29 @@ def complete(notebook: Notebook, line: str) -> list[str]:
             else None
         )
         if found is None:
-            break
-        command = found
+            given += [word] if word and not word.startswith("-") else []
+        else:
+            command = found
+    if given and command.name in _ONE_NAME and not last.startswith("-"):
+        return _expressions(notebook, given[0], last)
     candidates = _candidates(notebook, command, last)
     return [candidate for candidate in candidates if candidate.startswith(last)]
+
+
+def _expressions(notebook: Notebook, name: str, last: str) -> list[str]:
+    """What a word of Python may go on with: IPython knows no Python in such lines."""
+    found = _WORD.search(last)
+    word = found[0] if found is not None else ""
+    begin = last[: len(last) - len(word)]
+    target = notebook.namespace.target(name)
+    parameters: list[str] = []
+    if target is not None and not begin:
+        parameters = [f"{each}=" for each in target.__signature__.parameters]
+    known = notebook.namespace.names
+    names = [n for n in known if not n.startswith("_") and n not in OF_IPYTHON]
+    is_attribute = begin.endswith(".")
+    offered = [] if is_attribute else [*parameters, *names]
+    return [begin + each for each in offered if each.startswith(word)]
 
 
 def _candidates(notebook: Notebook, command: click.Command, last: str) -> list[str]:

@@ -126,10 +126,10 @@ def run_html(view: RunView, svg: str, link: str) -> str:
     colour = picture.COLOURS[picture.state_of(view.status)]
     rows = "".join(_row(step) for step in view.steps[:_LISTED])
     more = "".join(f"<tr><td colspan='4'>{html.escape(line)}</td></tr>" for line in _more(view))
+    # A step that failed because of another one has the same words.
+    words = dict.fromkeys(filter(None, map(_failure, view.steps[:_LISTED])))
     failures = "".join(
-        f"<pre style='color:{picture.COLOURS['bad']}'>{html.escape(_failure(step))}</pre>"
-        for step in view.steps[:_LISTED]
-        if _failure(step)
+        f"<pre style='color:{picture.COLOURS['bad']}'>{html.escape(each)}</pre>" for each in words
     )
     return (
         f"<div class='coflux-run'><div><b>{html.escape(view.target)}</b>"

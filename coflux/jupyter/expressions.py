@@ -30,7 +30,7 @@ def evaluate(text: str, names: Mapping[str, Any]) -> Arguments:
     `10 [1, 2] city="Oslo"` and `10, [1, 2], city="Oslo"` are the same; separated by spaces, an
     expression with spaces stands in brackets. `*items` and `**options` work.
 
-    Raises `InvalidRequest` for what is no expression, and what evaluating it raises.
+    Raises `InvalidRequest` for what is no expression, and for one whose evaluation fails.
     """
     pieces = split(text)
     if any(piece.endswith(",") for piece in pieces[:-1]) or _has_comma(text):
@@ -43,13 +43,15 @@ def evaluate(text: str, names: Mapping[str, Any]) -> Arguments:
     positional: list[Any] = []
     for node in call.args:
         if isinstance(node, ast.Starred):
-            positional.extend(_value(node.value, space))
+            positional.extend(_unpacked(node.value, space, tuple))
         else:
             positional.append(_value(node, space))
     named: dict[str, Any] = {}
     for keyword in call.keywords:
-        value = _value(keyword.value, space)
-        named.update(value if keyword.arg is None else {keyword.arg: value})
+        if keyword.arg is None:
+            named.update(_unpacked(keyword.value, space, dict))
+        else:
+            named[keyword.arg] = _value(keyword.value, space)
     return Arguments(tuple(positional), named)
 
 
@@ -113,7 +115,21 @@ def _call(source: str) -> ast.Call:
     return call
 
 
+def _unpacked(node: ast.expr, space: dict[str, Any], kind: Any) -> Any:
+    """What stands behind `*` or `**`."""
+    value = _value(node, space)
+    try:
+        return kind(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest(f"{ast.unparse(node)} cannot be unpacked: {error}") from None
+
+
 def _value(node: ast.expr, space: dict[str, Any]) -> Any:
     expression = ast.Expression(node)
     ast.fix_missing_locations(expression)
-    return eval(compile(expression, "<coflux>", "eval"), space)
+    code = compile(expression, "<coflux>", "eval")
+    try:
+        return eval(code, space)
+    except Exception as error:
+        kind = type(error).__name__
+        raise InvalidRequest(f"{ast.unparse(node)} has no value: {kind}: {error}") from error

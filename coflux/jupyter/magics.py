@@ -6,6 +6,7 @@ not belong here: the commands (`commands`).
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from typing import Any
@@ -14,15 +15,21 @@ import click
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from coflux.errors import CofluxError, InvalidRequest
-from coflux.jupyter import displays, tracebacks
+from coflux.jupyter import completing, displays, tracebacks
 from coflux.jupyter.commands import coflux
-from coflux.jupyter.completing import complete
 from coflux.jupyter.context import Context
 from coflux.jupyter.expressions import split
 from coflux.jupyter.notebook import Notebook, warn
 
 #: Commands whose arguments are Python expressions.
 _WITH_EXPRESSIONS = ("run", "form", "respond", "dismiss")
+
+
+#: In click since 8.2: a group of commands was named, and none of them.
+NO_ARGUMENTS: tuple[type[Exception], ...] = tuple(
+    kind for kind in [getattr(click.exceptions, "NoArgsIsHelpError", None)] if kind is not None
+)
+_PLACEHOLDER = re.compile(r"\{[A-Za-z_][^{}]*\}")
 
 
 @magics_class
@@ -40,9 +47,15 @@ class CofluxMagics(Magics):
         try:
             return self._invoke(line)
         except click.ClickException as error:
-            failure: CofluxError = InvalidRequest(error.format_message())
+            if isinstance(error, NO_ARGUMENTS):
+                # A group of commands, alone: what there is.
+                click.echo(error.format_message())
+                return None
+            failure: CofluxError = InvalidRequest(_said(error))
         except CofluxError as error:
             failure = error
+        except OSError as error:
+            failure = InvalidRequest(str(error))
         setattr(failure, tracebacks.SHORT, True)
         raise failure
 
@@ -63,9 +76,13 @@ class CofluxMagics(Magics):
         if command in _WITH_EXPRESSIONS:
             return [command, *split(rest)]
         shell: Any = self.shell
+        # As in other magics: `%coflux show {run.id}:2`.
+        expanded = str(shell.var_expand(line))
+        if (left := _PLACEHOLDER.search(expanded)) is not None:
+            # IPython leaves them as they are.
+            raise InvalidRequest(f"{left[0]} has no value here; it stands for that of a variable")
         try:
-            # As in other magics: `%coflux show {run.id}:2`.
-            return shlex.split(shell.var_expand(line))
+            return shlex.split(expanded)
         except ValueError as error:
             raise InvalidRequest(f"{error} in {line!r}") from None
 
@@ -76,6 +93,12 @@ class CofluxMagics(Magics):
                 warn(note)
         except Exception as error:  # noqa: BLE001 - it would be printed under the user's cell
             warn(f"{type(error).__name__}: {error}")
+
+
+def _said(error: click.ClickException) -> str:
+    text = error.format_message()
+    is_lost = text.startswith("No such command") and "Did you mean" not in text
+    return f"{text} `%coflux --help` lists them." if is_lost else text
 
 
 _loaded: dict[int, CofluxMagics] = {}
@@ -89,8 +112,7 @@ def load(shell: Any) -> None:
     _loaded[id(shell)] = magics
     shell.register_magics(magics)
     shell.events.register("post_run_cell", magics.after_cell)
-    for key in ("%coflux", "coflux"):
-        shell.set_hook("complete_command", _completer(magics), str_key=key)
+    completing.install(shell, magics.notebook)
     tracebacks.install()
     displays.install(shell, magics.notebook)
     # Only a courtesy: the agent ends with the pipe that the kernel holds, too.
@@ -106,6 +128,7 @@ def unload(shell: Any) -> None:
         return
     shell.events.unregister("post_run_cell", magics.after_cell)
     displays.uninstall(shell)
+    completing.uninstall(shell)
     tracebacks.uninstall()
     shell.magics_manager.magics["line"].pop("coflux", None)
     _end(magics)
@@ -116,13 +139,3 @@ def _end(magics: CofluxMagics) -> None:
         magics.notebook.disconnect()
     except (CofluxError, OSError) as error:
         sys.stderr.write(f"coflux: {error}\n")
-
-
-def _completer(magics: CofluxMagics) -> Any:
-    def matches(_: Any, event: Any) -> list[str]:
-        try:
-            return complete(magics.notebook, event.line)
-        except CofluxError:
-            return []
-
-    return matches

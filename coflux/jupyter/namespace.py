@@ -32,7 +32,7 @@ LIMIT = 64 * 1024 * 1024
 #: mentions is another object; changes inside an object then go unseen until its cell is run again.
 SLOW_S = 0.02
 #: Names by which IPython keeps what cells returned.
-_OF_IPYTHON = frozenset({"In", "Out", "exit", "quit", "get_ipython"})
+OF_IPYTHON = frozenset({"In", "Out", "exit", "quit", "get_ipython"})
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Namespace:
 
 
 def _is_to_be_hosted(name: str, value: object) -> bool:
-    if name.startswith("_") or name in _OF_IPYTHON or not isinstance(value, Target):
+    if name.startswith("_") or name in OF_IPYTHON or not isinstance(value, Target):
         return False
     if value.is_stub or value.is_copy:
         return False

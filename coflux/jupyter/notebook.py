@@ -21,7 +21,7 @@ from coflux.jupyter.agent_process import AgentProcess
 from coflux.jupyter.following import follower
 from coflux.jupyter.namespace import Found, Namespace, size_warning
 from coflux.jupyter.surroundings import LocalServer, notebook_path, repository_for
-from coflux.names import name_repository
+from coflux.names import check_name, name_repository
 from coflux.target import Target
 from coflux.wire import Repository
 
@@ -122,6 +122,8 @@ class Notebook:
         With `is_local` to one over `./.coflux`, which is started if need be and then ends with
         the kernel.
         """
+        if repository is not None:
+            _check_repository(repository)
         if is_local:
             if host is not None:
                 raise InvalidRequest("give --host or --local, not both")
@@ -281,6 +283,13 @@ class Notebook:
                 if warning is not None:
                     warnings.append(warning)
         return warnings
+
+
+def _check_repository(name: str) -> None:
+    try:
+        check_name(name, "the repository's name")
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from None
 
 
 def explain(error: CofluxError) -> str:

@@ -23,7 +23,8 @@ class Table:
     def __repr__(self) -> str:
         if not self.rows:
             return self._empty
-        texts = [self.columns, *(tuple(map(_text, row)) for row in self.rows)]
+        head = [self.columns] if any(self.columns) else []
+        texts = [*head, *(tuple(map(_text, row)) for row in self.rows)]
         widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
         return "\n".join(
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -214,7 +214,42 @@ def test_help_and_completion(kernel: Kernel) -> None:
     assert "rerun" in kernel.complete("%coflux r")
     assert kernel.complete("%coflux env u") == ["use"]
     assert "flow" in kernel.complete("%coflux run fl")
-    assert "--environment" in kernel.complete("%coflux rerun --e")
+    assert kernel.complete("%coflux rerun --e") == ["--environment"]
+    kernel.run("wanted_name = 1")
+    kernel.run("@cf.workflow\ndef flow(wanted_city, days=1):\n    return wanted_city")
+    assert kernel.complete("%coflux run flow wanted_") == ["wanted_city=", "wanted_name"]
+    assert kernel.complete("%coflux run flow days=[1,wanted_") == ["days=[1,wanted_name"]
+    assert kernel.complete("%coflux run flow wanted_n") == ["wanted_name"]
+
+
+def test_nothing_else_is_offered_among_commands_and_options(kernel: Kernel) -> None:
+    assert "if" not in kernel.complete("%coflux ")
+    assert kernel.complete("%coflux runs --") == ["--target", "--limit", "--help"]
+    assert kernel.complete("x = 1\nfound = %coflux env l") == ["list"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("run flow 1/0", "InvalidRequest: 1 / 0 has no value: ZeroDivisionError: division by zero"),
+        ("run flow nowhere", "nowhere has no value: NameError: name 'nowhere' is not defined"),
+        ("run flow *3", "3 cannot be unpacked: 'int' object is not iterable"),
+        ("show {nowhere.id}", "{nowhere.id} has no value here"),
+        ("nosuch", "No such command 'nosuch'. `%coflux --help` lists them."),
+        ('connect --repository "a b"', "the repository's name"),
+        ("export nowhere/made.py", "No such file or directory: 'nowhere/made.py'"),
+        ("respond nowhere 1", "nowhere has no value"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(kernel: Kernel, line: str, said: str) -> None:
+    error = kernel.attempt(f"%coflux {line}").error
+    assert said in error
+    assert "\n" not in error.strip()
+
+
+def test_a_group_of_commands_alone_shows_what_there_is(kernel: Kernel) -> None:
+    ran = kernel.run("%coflux agent")
+    assert "start  Let this kernel" in ran.stdout
 
 
 def test_loading_again_leaves_one_hook(kernel: Kernel) -> None:
