@@ -34,6 +34,11 @@ def unneeded(
                         yield entry.name, found.st_size
 
 
+def sizes(folder: Path) -> Iterator[int]:
+    """Bytes of each blob."""
+    return (size for _, size in unneeded(folder, lambda key: False, float("inf")))
+
+
 def remove(folder: Path, key: str, is_needed: Callable[[str], bool], before: float) -> bool:
     """Remove a blob, unless it has come to be needed or was written since."""
     place = folder / key[:2] / key

@@ -70,6 +70,7 @@ def _examine(call: Invocation) -> Iterator[Finding]:
         ("manifests", _manifests),
         ("agents", _agents),
         ("queue", _queue),
+        ("store", _store),
     )
     for name, check in checks:
         try:
@@ -167,6 +168,13 @@ def _queue(call: Invocation) -> Finding:
     return Finding(
         "queue", True, f"{len(queued)} queued" + (f": {counts}" if counts else ""), advice
     )
+
+
+def _store(call: Invocation) -> Finding:
+    found = call.client.storage()
+    rows, logs, blobs = (size(found[name]) for name in ("rows", "logs", "blobs"))
+    text = f"{rows} of runs, {logs} of logs and metrics, {found['blob_count']:,} blobs ({blobs})"
+    return Finding("store", True, text)
 
 
 def _token_advice(call: Invocation) -> str:

@@ -427,6 +427,11 @@ class Client:
 
         return download(self, path)
 
+    def storage(self) -> dict[str, int]:
+        """What the project takes on the server's disk, in bytes: `rows`, `logs`, `blobs`."""
+        answer: dict[str, int] = self._get("/storage")
+        return answer
+
     def collect(self, *, dry_run: bool = False) -> Iterator[dict[str, Any]]:
         """Have the project's runs, logs and blobs that are past their time removed.
 

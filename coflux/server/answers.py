@@ -119,6 +119,16 @@ class PinState(Answer):
     pinned: Pin | None
 
 
+class Storage(Answer):
+    """What the project takes on the server's disk, in bytes."""
+
+    #: Of runs and configuration; of logs and metrics; of blobs, and how many these are.
+    rows: int
+    logs: int
+    blobs: int
+    blob_count: int
+
+
 class Collection(Answer):
     """What has been removed since it began, or would be; `bytes` of runs' rows and of blobs."""
 

@@ -294,6 +294,8 @@ PROJECT_ROUTES: tuple[Route, ...] = (
              response=answers.Explanation, query=(ENVIRONMENT,)),
     _project("forget_cache", "POST", "/cache/forget", "admin", "Make cache entries unusable.",
              request=bodies.Forgetting, response=answers.Forgotten),
+    _project("get_storage", "GET", "/storage", "read", "What the project takes on disk.",
+             response=answers.Storage),
     _project("collect", "POST", "/gc", "admin",
              "Remove runs, logs and blobs that are past their time, and say what went so far.",
              request=bodies.Nothing, response=answers.Collection,

@@ -449,11 +449,13 @@ def test_doctor_goes_through_everything(puppet: Puppet, coflux: Coflux) -> None:
     puppet.on("GET", "/environments", [paused])
     for path, body in (("/manifests", {}), ("/agents", []), ("/queue", [])):
         puppet.on("GET", path, body)
+    puppet.on("GET", "/storage", {"rows": 5_000, "logs": 0, "blobs": 7, "blob_count": 1_234})
     ended = coflux("doctor")
     assert ended.code == 3
     assert "✗ environment: default is paused" in ended.out
     assert "coflux env resume default" in ended.out
     assert "queue: 0 queued" in ended.out
+    assert "store: 5.0 kB of runs, 0 B of logs and metrics, 1,234 blobs (7 B)" in ended.out
 
 
 def test_doctor_stops_at_a_token_that_is_refused(puppet: Puppet, coflux: Coflux) -> None:

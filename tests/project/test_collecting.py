@@ -315,6 +315,14 @@ def test_families_that_refer_to_each_other_go_although_they_are_in_memory(place:
     assert OLD not in place.orchestrator.machine.state.runs
 
 
+def test_what_the_project_takes_on_disk_is_told(place: Place) -> None:
+    place.project.blobs.put_bytes(b"12345")
+    call = Call(place.project, Principal("ada", "T1", (Scope("default", "read"),)))
+    found = place.do(lambda: OPERATIONS["get_storage"](call))
+    assert (found["blobs"], found["blob_count"]) == (5, 1)
+    assert min(found["rows"], found["logs"]) > 0
+
+
 def test_an_unknown_collection_is_not_found_and_an_admin_is_needed(place: Place) -> None:
     def ask(scope: Scope, **query: Any) -> Any:
         asked = {"dry_run": True, "collection": 0, "wait_ms": 10_000, **query}

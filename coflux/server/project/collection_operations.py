@@ -1,4 +1,4 @@
-"""The operation behind `coflux gc`: have what nobody needs removed, and say what that was.
+"""The operations behind `coflux gc`: have what nobody needs removed, and say what there is.
 
 Nothing else belongs here.
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from pathlib import Path
 from typing import Any
 
+from coflux.blobs import sweeping
 from coflux.errors import Forbidden, NotFound, Unavailable
 from coflux.server.project.calls import Call
 
@@ -40,4 +42,26 @@ async def collect(call: Call) -> Any:
     }
 
 
-ALL = (collect,)
+async def get_storage(call: Call) -> Any:
+    """Sizes of files; in a thread, for there may be very many blobs."""
+    directory = call.project.directory
+
+    def measure() -> dict[str, int]:
+        sizes = list(sweeping.sizes(directory / "blobs"))
+        return {
+            "rows": _size(directory, "store.db"),
+            "logs": _size(directory, "logs.db"),
+            "blobs": sum(sizes),
+            "blob_count": len(sizes),
+        }
+
+    return await asyncio.to_thread(measure)
+
+
+def _size(directory: Path, name: str) -> int:
+    """A database with its write-ahead log."""
+    found = (directory / f"{name}{end}" for end in ("", "-wal"))
+    return sum(path.stat().st_size for path in found if path.exists())
+
+
+ALL = (collect, get_storage)
