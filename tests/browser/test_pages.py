@@ -147,6 +147,11 @@ def test_the_theme_is_remembered(open_page: OpenPage) -> None:
     assert background == "rgb(20, 23, 28)"
 
 
+def test_what_the_project_takes_on_disk_is_told(open_page: OpenPage) -> None:
+    page = open_page("settings")
+    expect(page.get_by_text("of logs and metrics")).to_contain_text("of runs")
+
+
 def test_an_address_that_there_is_not_says_so(open_page: OpenPage) -> None:
     page = open_page("runs/a/b/c")
     expect(page.get_by_text("There is no such page")).to_be_visible()
