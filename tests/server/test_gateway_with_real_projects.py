@@ -13,6 +13,7 @@ import pytest
 from gateway_harness import API, P, Server, connected, eventually
 
 import coflux.wire as wire
+from coflux.model import Definition, LogEntry, Measurement
 from coflux.server.access import RIGHTS
 from coflux.server.gateway.backup import restore
 from coflux.server.main import project_command
@@ -63,6 +64,59 @@ def test_an_agent_connects_through_the_gateway_with_its_session_token(real: Serv
             return wire.decode_from_server(frame)
 
     assert isinstance(asyncio.run(scenario())[0], wire.Welcome)
+
+
+def test_an_agent_tells_only_of_what_it_was_given_LI_1(real: Server) -> None:
+    """Neither do lines with ids or numbers that cannot be keep those of others from the store."""
+    targets = (Definition("wf", "workflow"),)
+    manifests = {
+        "environment": "default",
+        "manifests": {"told": [{"name": "wf", "type": "workflow"}]},
+    }
+    assert real.call("POST", f"{P}/manifests", manifests).status == 200
+    own, own_token = open_session(real)
+    other, other_token = open_session(real)
+    run = real.call("POST", f"{P}/runs", {"target": "told/wf"}).json["run"]
+    execution = f"{run}:1:1"
+
+    def line(text: str, id: str = execution, seq: int = 1) -> LogEntry:
+        return LogEntry(id, seq, 5, "info", text)
+
+    async def scenario() -> None:
+        async with (
+            connected(real, "/agent", own_token) as mine,
+            connected(real, "/agent", other_token) as theirs,
+        ):
+            hello = wire.Hello(session=other, incarnation="1")
+            foreign = wire.Numbered(1, wire.Logged((line("foreign"),)))
+            await theirs.write(wire.encode([hello, foreign]))
+            hosted = (wire.Repository("told", targets),)
+            await mine.write(wire.encode([wire.Hello(own, "1", hosted)]))
+            while execution not in str(frame := await mine.read()):
+                assert frame is not None
+            lines = (
+                line("malformed", "zz"), line("of nothing", "R2345678:1:1"),
+                line("too large", seq=2**63), line("own", seq=2),
+            )  # fmt: skip
+            points = (Measurement("zz", "m", 1.0, 1.0), Measurement(execution, "m", 1.0, 1.0))
+            told = [wire.Numbered(1, wire.Logged(lines)), wire.Numbered(2, wire.Measured(points))]
+            await mine.write(wire.encode(told))
+            await theirs.write(wire.encode([wire.Numbered(2, wire.Logged((line("late", seq=3),)))]))
+            for peer, number in ((mine, 2), (theirs, 2)):
+                while wire.Acknowledgement(number) not in instructions(await peer.read()):
+                    pass
+
+    asyncio.run(scenario())
+    logged = real.call("GET", f"{P}/logs?id={run}").json["entries"]
+    assert [entry["text"] for entry in logged] == ["own"]
+    assert len(real.call("GET", f"{P}/metrics?id={run}").json["metrics"]) == 1
+    real.call("POST", f"{P}/cancel/{run}", {})
+
+
+def instructions(frame: str | bytes | None) -> list[wire.Instruction]:
+    """What a server's frame says."""
+    assert isinstance(frame, bytes)
+    return wire.decode_from_server(frame)
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,9 @@ from coflux.server import schemas
 from coflux.server.core import effects as fx
 from coflux.server.core import events as e
 from coflux.server.core.events import Code
-from coflux.server.core.ids import parse
 from coflux.server.project.agent_socket import AgentSocket, upgrade
 from coflux.server.project.orchestrator import Orchestrator
+from coflux.server.project.provenance import Provenance
 
 _connections = itertools.count(1)
 
@@ -59,6 +59,7 @@ class AgentConnection:
     def __init__(self, orchestrator: Orchestrator, session: str) -> None:
         self.orchestrator = orchestrator
         self.session = session
+        self.provenance = Provenance(orchestrator, session)
         self.number = next(_connections)
         self.incarnation = ""
         self.is_open = False
@@ -140,10 +141,10 @@ class AgentConnection:
         self.received = max(self.received, numbered.number)
         message = numbered.message
         if isinstance(message, wire.Logged):
-            self.orchestrator.put_logs(message.entries)
+            self.orchestrator.put_logs(self.provenance.sift(message.entries))
             return
         if isinstance(message, wire.Measured):
-            self.orchestrator.put_measurements(m for m in message.entries if _is_whole(m.execution))
+            self.orchestrator.put_measurements(self.provenance.sift(message.entries))
             return
         try:
             event = _EVENTS[type(message)](self.session, message)
@@ -202,11 +203,6 @@ def session_of(orchestrator: Orchestrator, project: str, token: str) -> str | No
 def hash_secret(secret: str) -> bytes:
     """What is kept of a session token."""
     return hashlib.sha256(secret.encode()).digest()
-
-
-def _is_whole(id: str) -> bool:
-    parts = parse(id)
-    return parts is not None and parts.attempt is not None
 
 
 def _repositories(found: tuple[wire.Repository, ...]) -> tuple[e.Repository, ...]:
