@@ -6,10 +6,11 @@ from coflux.model import Returned, run_of
 from coflux.server.core import changes as c
 from coflux.server.core import effects as fx
 from coflux.server.core import events as e
+from coflux.server.core.limits import SETTINGS, Limits
 from coflux.server.core.retention import Family, needed, removable, too_many
 from coflux.server.core.specs import ScheduleSpec
 from coflux.server.core.state import State
-from tests.core.given import World, value
+from tests.core.given import World, handles, value
 
 DAY = 24 * 3_600_000
 NOW = 1_000 * DAY
@@ -194,6 +195,29 @@ def test_the_key_of_a_removed_run_makes_a_new_one(world: World) -> None:
     environment = world.state.runs[first].environment
     assert propose(world, first, keys=((environment, "once"),))
     assert run_of(world.submit("wf", key="once")) != first
+
+
+def test_a_handle_to_a_removed_run_fails_when_it_is_used_and_not_before_VA(world: World) -> None:
+    world.agent()
+    gone = finished(world)
+    assert propose(world, gone)
+    asking = world.submit("wf2")
+    world.start(asking)
+    world.waits(asking, f"{gone}:1:1")
+    assert f"{gone}:1:1" in world.refusal("not_found")
+    world.calls(asking, "t", handles(f"{gone}:1:1"))
+    assert f"argument a refers to {gone}:1:1" in world.refusal("not_found")
+    world.returns(asking)
+    assert world.run_status(asking) == "succeeded"
+
+
+def test_what_is_kept_how_long_unless_somebody_says_otherwise() -> None:
+    """Section 32."""
+    limits = Limits()
+    assert (limits.runs_kept_ms, limits.logs_kept_ms) == (90 * DAY, 30 * DAY)
+    assert (limits.blob_grace_ms, limits.runs_kept_bytes) == (DAY, 0)
+    names = {"runs_kept_ms", "runs_kept_bytes", "logs_kept_ms", "blob_grace_ms"}
+    assert names <= SETTINGS.keys()
 
 
 def test_what_is_removed_stays_removed_after_a_restart(world: World) -> None:

@@ -17,7 +17,7 @@ from coflux.server.core import retention
 from coflux.server.core.entities import attempts
 from coflux.server.core.retention import Family
 from coflux.server.core.state import State
-from coflux.server.project.collecting import Watch
+from coflux.server.project.watching import Watch
 from coflux.server.store.removal import Terms
 from tests.simulation.oracles import Violation
 from tests.simulation.server import Server

@@ -9,7 +9,7 @@ from typing import Any
 from coflux.server.core import changes as c
 from coflux.server.core import retention
 from coflux.server.core.state import _APPLY, State
-from coflux.server.project.collecting import Watch
+from coflux.server.project.watching import Watch
 from coflux.server.store import reaching
 from tests.simulation.planted import Fault, replaced
 

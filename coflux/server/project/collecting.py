@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import logging
 import shutil
-import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,14 +21,13 @@ from typing import Any, TypeVar
 from peewee import OperationalError
 
 from coflux.blobs import sweeping
-from coflux.model import run_of
-from coflux.server.core import changes as c
 from coflux.server.core import retention
 from coflux.server.core.retention import Family
-from coflux.server.core.state import State
+from coflux.server.project.blob_sweep import BlobSweep
 from coflux.server.project.kept_graphs import KeptGraphs
 from coflux.server.project.orchestrator import Orchestrator
-from coflux.server.store import reaching
+from coflux.server.project.pacing import PORTION, Pace, breathe
+from coflux.server.project.watching import Watch
 from coflux.server.store.removal import Proposal, Terms, give_back
 from coflux.server.store.trimming import Mark
 
@@ -42,12 +40,8 @@ FIRST_S, EVERY_S = 300.0, 3_600.0
 SOON_S = 2.0
 #: Without so many bytes free, no rows are removed: that takes room before it gives any.
 ROOM = 32 * 1024 * 1024
-#: What a step may take, in seconds, and how many times as long others have the loop then.
-STEP_S, PAUSES = 0.005, 3
 #: Runs removed in one commit, and entries of the cache in one.
 RUNS, ENTRIES = 25, 2_000
-#: Rows, lines or pages that the first step takes; the next as many as fit into `STEP_S`.
-PORTION, LEAST, MOST = 200, 20, 5_000
 #: How long, in ms, the rows of a session or launch are kept after its end.
 ENDED_MS = 24 * 3_600_000
 #: Instants of each schedule whose outcome is kept.
@@ -73,42 +67,6 @@ class Pass:
     problem: str | None = None
     is_begun: bool = False
     done: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-class Watch:
-    """Whom what is committed reaches, pins or makes go on."""
-
-    def __init__(self) -> None:
-        self.noted: set[str] = set()
-
-    def committed(self, changes: list[c.Change]) -> None:
-        """Take note."""
-        for change in changes:
-            self.noted.update(reaching.of_change(change))
-            if isinstance(change, c.RunPinned):
-                self.noted.add(change.run)
-            elif isinstance(change, c.ExecutionCreated):
-                self.noted.add(run_of(change.execution))
-
-    def concerns(self, runs: set[str]) -> bool:
-        """Whether one of them may be needed now."""
-        return not self.noted.isdisjoint(runs)
-
-
-class Pace:
-    """How much is done in one step."""
-
-    def __init__(self) -> None:
-        self.portion = PORTION
-
-    @contextlib.contextmanager
-    def step(self) -> Iterator[None]:
-        """One step, whose time says how much the next may do."""
-        begun = time.monotonic()
-        yield
-        took = max(time.monotonic() - begun, 1e-4)
-        wanted = int(self.portion * min(2.0, STEP_S / took))
-        self.portion = max(LEAST, min(MOST, wanted))
 
 
 class Collector:
@@ -191,7 +149,10 @@ class Collector:
                 return
             if shutil.disk_usage(self._blobs.parent).free >= ROOM:
                 await self._remove_rows(made, watch)
-            await self._look_at_blobs(made, watch, ())
+            sweep = BlobSweep(self._orchestrator, self._blobs, watch)
+            blobs, size = await self._aside(sweep.remove, lambda: self._is_closing)
+            made.blobs += blobs
+            made.bytes += size
         finally:
             listeners.remove(watch.committed)
 
@@ -212,7 +173,9 @@ class Collector:
         runs = list(_runs(await self._decide()))
         made.runs = len(runs)
         made.bytes = await self._aside(self._orchestrator.store.removal.sizes, runs)
-        await self._look_at_blobs(made, watch, runs)
+        sweep = BlobSweep(self._orchestrator, self._blobs, watch, runs)
+        made.blobs, size = await self._aside(sweep.count)
+        made.bytes += size
 
     async def _remove_runs(self, made: Pass, watch: Watch) -> bool:
         """Whether all that was to go has gone; else look again."""
@@ -228,14 +191,14 @@ class Collector:
                 # So many would take too long at once; their lookups miss a moment earlier.
                 self._orchestrator.remove(Proposal((), found.entries[:ENTRIES], ()))
                 found = found._replace(entries=found.entries[ENTRIES:])
-                await _breathe(STEP_S)
+                await breathe()
             if watch.concerns(going) or not self._orchestrator.remove(found):
                 return False
             for run in runs:
                 self._graphs.drop(run)
             made.runs += len(runs)
             made.bytes += size
-            await _breathe(STEP_S)
+            await breathe()
         return True
 
     async def _decide(self) -> list[list[Family]]:
@@ -244,7 +207,8 @@ class Collector:
 
         def decide() -> list[list[Family]]:
             found = self._orchestrator.store.removal.survey(terms)
-            sizes = self._blob_sizes() if terms.limits else {}
+            every = sweeping.unneeded(self._blobs, lambda key: False, float("inf"))
+            sizes = dict(every) if terms.limits else {}
             return retention.removable(
                 found.families, found.links, terms.now, terms.limits, sizes
             )  # fmt: skip
@@ -270,7 +234,7 @@ class Collector:
                 return
             self._orchestrator.remove(Proposal((), (), ()), gone)
             made.assets += len(gone)
-            await _breathe(STEP_S)
+            await breathe()
 
     async def _clear(self) -> None:
         """What is left of runs that were removed, also before the process was started."""
@@ -287,7 +251,7 @@ class Collector:
                 if left > 0:
                     removal.clear(runs, left)
             self._orchestrator.metrics.forget()
-            await _breathe(STEP_S)
+            await breathe()
 
     async def _drop_rows(self) -> None:
         """Rows that would be read at every start and say nothing any more, and old instants."""
@@ -299,7 +263,7 @@ class Collector:
             with pace.step():
                 removal.drop(rows[: pace.portion])
                 rows = rows[pace.portion :]
-            await _breathe(STEP_S)
+            await breathe()
 
     async def _trim(self, made: Pass) -> None:
         """Lines and points that have been there for too long."""
@@ -322,7 +286,7 @@ class Collector:
                 made.lines += gone
                 if gone == 0:
                     break
-                await _breathe(STEP_S)
+                await breathe()
         if all(kept.values()):
             trimming.forget_marks(now - max(kept.values(), default=0))
 
@@ -332,39 +296,7 @@ class Collector:
             while left:
                 with pace.step():
                     left = give_back(database, pace.portion)
-                await _breathe(STEP_S)
-
-    # --- blobs ------------------------------------------------------------------------------------
-
-    async def _look_at_blobs(self, made: Pass, watch: Watch, without: Iterable[str]) -> None:
-        """Remove (or count) what nothing reaches and was not written for the grace."""
-        state = self._orchestrator.machine.state
-        active = [e.id for e in state.environments.values() if e.state != "archived"]
-        grace = max(state.setting(e, "blob_grace_ms") for e in active or state.environments)
-        now = self._orchestrator.now()
-        announced, gone = _announced(state), frozenset(without)
-
-        def look() -> None:
-            removal = self._orchestrator.store.removal
-            needed = removal.blobs(now - grace, gone) | announced
-            needed |= self._orchestrator.logs.trimming.blobs()
-            self._sweep(made, lambda key: key in needed or key in watch.noted, (now - grace) / 1000)
-
-        await self._aside(look)
-
-    def _sweep(self, made: Pass, is_needed: Callable[[str], bool], before: float) -> None:
-        if not made.is_dry:
-            sweeping.put_back(self._blobs)
-            sweeping.remove_unfinished(self._blobs, before)
-        for key, size in sweeping.unneeded(self._blobs, is_needed, before):
-            if self._is_closing:
-                return
-            if made.is_dry or sweeping.remove(self._blobs, key, is_needed, before):
-                made.blobs += 1
-                made.bytes += size
-
-    def _blob_sizes(self) -> dict[str, int]:
-        return dict(sweeping.unneeded(self._blobs, lambda key: False, float("inf")))
+                await breathe()
 
     async def _aside(self, work: Callable[..., T], *arguments: Any) -> T:
         """Do it in another thread, with a connection of its own."""
@@ -378,16 +310,6 @@ class Collector:
                 orchestrator.logs.release_thread()
 
         return await asyncio.to_thread(do)
-
-
-def _announced(state: State) -> set[str]:
-    """What the targets of connected agents hold on to."""
-    return {
-        target
-        for session in state.sessions.values()
-        for definition in session.targets.values()
-        for target in reaching.of_definition(definition)
-    }
 
 
 def _runs(groups: Iterable[list[Family]]) -> Iterator[str]:
@@ -407,8 +329,3 @@ def _batches(groups: list[list[Family]]) -> Iterator[list[list[Family]]]:
         count += size
     if batch:
         yield batch
-
-
-async def _breathe(took: float) -> None:
-    """Let others have the loop."""
-    await asyncio.sleep(took * PAUSES)
