@@ -252,3 +252,12 @@ def test_a_timeout_of_the_queue_ends_a_sensor(world: World) -> None:
     run = world.submit("sensor")
     world.after(1_000)
     assert world.of(run).result == TimedOut(1_000, "queue")
+
+
+def test_a_checkpoint_that_names_no_blob_is_refused(world: World) -> None:
+    """RC-5, LI-1."""
+    world.agent()
+    run = running(world)
+    world.handle(e.CheckpointRequested(world._code(run), {"a": Value(blob="../x")}))
+    assert "names no blob" in world.refusal("invalid")
+    assert world.changes == []

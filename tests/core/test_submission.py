@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from coflux.model import Submission, Value
+from coflux.model import Group, Submission, Value
 from coflux.server.core import changes as c
 from coflux.server.core import effects as fx
 from coflux.server.core import events as e
@@ -62,6 +62,7 @@ def test_a_call_that_cannot_be_is_refused_naming_what_is_wrong(world: World) -> 
         ({"target": "a b"}, "target"),
         ({"arguments": {f"a{n}": Value() for n in range(65)}}, "arguments"),
         ({"arguments": {"a": Value(blob="../x")}}, "arguments.a"),
+        ({"group": Group(0, "x" * 101)}, "group"),
     ):
         call = msgspec.structs.replace(default, **wrong)
         world.handle(e.RunRequested(world.caller(), "default", call))

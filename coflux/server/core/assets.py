@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from coflux.server.core import bounds
 from coflux.server.core.changes import AssetRecorded, CheckpointSaved, Depended
 from coflux.server.core.effects import Confirm, GiveAsset
 from coflux.server.core.events import AssetPersisted, AssetRequested, CheckpointRequested
@@ -38,6 +39,10 @@ def checkpoint_requested(turn: Turn, event: CheckpointRequested) -> None:
     """Running code stores what later attempts start with (RC-5)."""
     execution = owned(turn, event.to)
     if execution is None:
+        return
+    problem = bounds.problem_of_arguments(event.arguments)
+    if problem is not None:
+        turn.refuse(event.to, "invalid", problem.message, problem.field)
         return
     if event.to.key not in execution.checkpoint_keys:  # sent again, it must not become the newest
         turn.record(CheckpointSaved(execution.id, event.arguments, turn.now, event.to.key))

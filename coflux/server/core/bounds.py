@@ -9,7 +9,7 @@ it once took.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from coflux.model import (
@@ -21,6 +21,7 @@ from coflux.model import (
     Parameter,
     Requires,
     Submission,
+    Value,
 )
 from coflux.server.core.limits import Limits
 
@@ -53,12 +54,24 @@ def problem_of_call(limits: Limits, call: Submission) -> Problem | None:
         return Problem("target", f"{call.target[:200]!r} is not a target name{_PLAIN}")
     if len(call.arguments) > limits.parameters:
         return Problem("arguments", f"a call has at most {limits.parameters} arguments")
-    for name, value in call.arguments.items():
+    group = call.group
+    if group is not None and (group.number < 0 or len(group.name or "") > limits.name):
+        return Problem(
+            "group", f"a group has a number from 0 and a name of {limits.name} characters"
+        )
+    problem = problem_of_options(call.options)
+    if problem is not None:
+        return Problem(f"options.{problem.field}", problem.message)
+    return problem_of_arguments(call.arguments)
+
+
+def problem_of_arguments(arguments: Mapping[str, Value]) -> Problem | None:
+    """The first argument that names a blob which cannot be."""
+    for name, value in arguments.items():
         if value.blob is not None and not _BLOB.fullmatch(value.blob):
             message = f"argument {name} names no blob: a key is 64 lower-case hex digits"
             return Problem(f"arguments.{name}", message)
-    problem = problem_of_options(call.options)
-    return problem and Problem(f"options.{problem.field}", problem.message)
+    return None
 
 
 def problem_of_target(limits: Limits, repository: str, definition: Definition) -> str:
