@@ -15,7 +15,7 @@ from coflux.errors import InvalidRequest
 
 @dataclass(frozen=True)
 class Parameter:
-    """A query parameter. Integers are at least 0 and at most `maximum`."""
+    """A query parameter. Integers are at least `minimum` and at most `maximum`."""
 
     name: str
     summary: str
@@ -24,6 +24,7 @@ class Parameter:
     maximum: int | None = None
     choices: tuple[str, ...] = ()
     required: bool = False
+    minimum: int = 0
 
     def read(self, text: str) -> Any:
         """The typed value; raises `InvalidRequest` naming the parameter."""
@@ -40,6 +41,8 @@ class Parameter:
             raise self._refusal(f"must be a whole number, not {text!r}")
         if self.maximum is not None and int(text) > self.maximum:
             raise self._refusal(f"is {text}, above the limit of {self.maximum}")
+        if int(text) < self.minimum:
+            raise self._refusal(f"must be at least {self.minimum}, not {text}")
         return int(text)
 
     def _boolean(self, text: str) -> bool:

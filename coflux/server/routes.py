@@ -67,7 +67,9 @@ def by_pattern(routes: Iterable[Route]) -> dict[str, dict[str, Route]]:
 #: Of log entries, from the least to the most urgent.
 LEVELS = ("debug", "stdout", "info", "stderr", "warning", "error")
 ENVIRONMENT = Parameter("environment", "Name of the environment.")
-LIMIT = Parameter("limit", "Most entries to return.", "integer", default=100, maximum=1000)
+LIMIT = Parameter(
+    "limit", "Most entries to return.", "integer", default=100, maximum=1000, minimum=1
+)
 WAIT = Parameter("wait_ms", "How long to wait at most, in ms.", "integer", 0, maximum=30_000)
 
 
@@ -160,17 +162,18 @@ PROJECT_ROUTES: tuple[Route, ...] = (
                     Parameter("at_least", "Only this level and those after it in the list.",
                               choices=LEVELS),
                     Parameter("text", "Only lines with this text."),
-                    Parameter("limit", "Most entries to return.", "integer", 1000, 1000), WAIT)),
+                    Parameter("limit", "Most entries to return.", "integer", 1000, 1000,
+                              minimum=1), WAIT)),
     _project("get_metrics", "GET", "/metrics", "read",
              "Metrics of a run, step or execution: a chart of all points, or those after a cursor.",
              response=answers.MetricPage,
              query=(Parameter("id", "Run, step or execution.", required=True), ENVIRONMENT,
                     Parameter("key", "Only this metric."),
                     Parameter("points", "Most points of each metric, without `after`.",
-                              "integer", 500, 10_000),
+                              "integer", 500, 10_000, minimum=1),
                     Parameter("after", "Cursor of the answer before: only newer points, all."),
                     Parameter("limit", "Most points to return, with `after`.", "integer", 10_000,
-                              10_000), WAIT)),
+                              10_000, minimum=1), WAIT)),
     _project("list_inputs", "GET", "/inputs", "read", "Questions to people, newest first.",
              response=list[answers.InputRow],
              query=(ENVIRONMENT, Parameter("run", "Only of this run."),

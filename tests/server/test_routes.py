@@ -129,7 +129,7 @@ def test_a_body_that_does_not_fit_is_refused_with_the_fields_path_LI_1(
 
 PARAMETERS = (
     Parameter("name", ""),
-    Parameter("limit", "", "integer", 10, maximum=100),
+    Parameter("limit", "", "integer", 10, maximum=100, minimum=1),
     Parameter("flag", "", "boolean", False),
     Parameter("level", "", choices=("a", "b")),
 )
@@ -146,6 +146,7 @@ def test_queries_are_read_with_their_types_and_defaults() -> None:
     [
         [("colour", "x")],
         [("limit", "-1")],
+        [("limit", "0")],
         [("limit", "1e3")],
         [("limit", "101")],
         [("limit", "٣")],
