@@ -29,7 +29,7 @@ from coflux.model import (
 from coflux.server.core import changes as c
 from coflux.server.core.specs import ScheduleSpec
 from coflux.server.core.state import State
-from coflux.server.store import reaching
+from coflux.server.store import database, reaching
 from coflux.server.store.logs import LogStore
 from coflux.server.store.metrics import MetricStore
 from coflux.server.store.migrations import MIGRATIONS
@@ -388,6 +388,22 @@ def test_an_older_store_learns_what_its_runs_hold_on_to_and_can_give_back_DM_5(
     assert rows == [("R1", BLOB["1"]), ("R1", "R4")]
     assert store.database.execute_sql("PRAGMA auto_vacuum").fetchone() == (2,)
     store.close()
+
+
+def test_a_very_big_file_of_an_older_store_is_not_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "logs.db")) as connection:
+        connection.execute("CREATE TABLE other (x)")
+    monkeypatch.setattr(database, "WRITTEN_ANEW", 0)
+    logs = LogStore(tmp_path)
+    assert logs.database.execute_sql("PRAGMA auto_vacuum").fetchone() == (0,)
+    assert give_back(logs.database, 100) == 0
+    logs.close()
+    monkeypatch.undo()
+    logs = LogStore(tmp_path)
+    assert logs.database.execute_sql("PRAGMA auto_vacuum").fetchone() == (2,)
+    logs.close()
 
 
 # --- logs and metrics ---------------------------------------------------------------------------

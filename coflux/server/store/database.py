@@ -8,6 +8,9 @@ from pathlib import Path
 
 from peewee import OperationalError, SqliteDatabase
 
+#: Bytes of a file up to which it is written anew while somebody waits for the start.
+WRITTEN_ANEW = 2 * 10**9
+
 
 def open_database(path: Path, *, durable: bool = True) -> SqliteDatabase:
     """The one writing connection to a file; `durable` fsyncs every commit."""
@@ -31,9 +34,14 @@ def open_database(path: Path, *, durable: bool = True) -> SqliteDatabase:
 def make_shrinkable(database: SqliteDatabase) -> None:
     """Write a file of an older version anew, once, so that what is removed can be given back.
 
-    Without room for that it stays as it is: then what is removed makes room for what comes.
+    One that is very big, or without room for that, stays as it is: then what is removed makes room
+    for what comes.
     """
-    if int(database.execute_sql("PRAGMA auto_vacuum").fetchone()[0]) == 2:
+
+    def ask(pragma: str) -> int:
+        return int(database.execute_sql(f"PRAGMA {pragma}").fetchone()[0])
+
+    if ask("auto_vacuum") == 2 or ask("page_count") * ask("page_size") > WRITTEN_ANEW:
         return
     database.execute_sql("PRAGMA auto_vacuum = incremental")
     with suppress(OperationalError):
