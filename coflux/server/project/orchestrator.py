@@ -321,8 +321,14 @@ class Orchestrator:
         else:
             after, entries, measurements = [], [], []
         self._decide(lambda now: (self._handle(event, now) for event in batch))
-        self._keep_logs(entries)
-        self._keep_measurements(measurements)
+        try:
+            self._keep_logs(entries)
+            self._keep_measurements(measurements)
+        except BaseException as error:
+            # What comes later would acknowledge these as well (LO-2): they have to be sent again.
+            if self.on_failure is not None:
+                self.on_failure(error, [])
+            raise
         for call in after:
             call()
         for connection in list(self.connections.values()):
