@@ -1,7 +1,8 @@
-"""What handles look like in a notebook: runs, executions, assets.
+"""What handles look like in a notebook: runs and executions.
 
 Belongs here: the static forms (text, HTML, SVG), and joining them with the live widget. Does not
-belong here: the widget (`widgets`), drawing (`picture`), and following runs (`following`).
+belong here: the widget (`widgets`), drawing (`picture`), assets (`asset_views`), and following runs
+(`following`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from coflux.client.views import RunView, Step
 from coflux.errors import CofluxError
 from coflux.handles import Asset
 from coflux.jupyter import picture
+from coflux.jupyter.asset_views import asset_html
 from coflux.jupyter.notebook import Notebook
 from coflux.jupyter.outputs import publish
 from coflux.jupyter.tracebacks import cell_name
@@ -30,8 +32,6 @@ DEFAULT_PROJECT = "default"
 _LISTED = 50
 #: Characters of an execution's value.
 _SHOWN = 500
-#: Bytes of an asset's entries are shown for people.
-_UNITS = ("B", "kB", "MB", "GB")
 
 Bundle = dict[str, Any]
 
@@ -298,27 +298,3 @@ def execution_bundle(execution: Execution) -> tuple[Bundle, bool]:
         f"{picture.sign_of(word)} {html.escape(word)}</span>{value}",
     }
     return bundle, outcome.kind is not None
-
-
-def asset_html(asset: Asset) -> str:
-    """An asset: its files with their sizes."""
-    try:
-        entries = asset.entries()
-    except CofluxError as error:
-        return f"asset <code>{asset.id}</code> {html.escape(str(error))}"
-    rows = "".join(
-        f"<tr><td style='text-align:left'>{html.escape(entry.path)}</td><td>{size(entry.size)}</td>"
-        f"<td style='text-align:left'>{html.escape(entry.media_type or '')}</td></tr>"
-        for entry in entries[:_LISTED]
-    )
-    return f"asset <code>{asset.id}</code><table><tbody>{rows}</tbody></table>"
-
-
-def size(count: int) -> str:
-    """A number of bytes for people."""
-    amount = float(count)
-    for unit in _UNITS[:-1]:
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} {_UNITS[-1]}"

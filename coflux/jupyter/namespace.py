@@ -32,7 +32,7 @@ LIMIT = 64 * 1024 * 1024
 #: mentions is another object; changes inside an object then go unseen until its cell is run again.
 SLOW_S = 0.02
 #: Names by which IPython keeps what cells returned.
-OF_IPYTHON = frozenset({"In", "Out", "exit", "quit", "get_ipython"})
+OF_IPYTHON = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open"})
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,8 @@ class Table:
             + "</tr>"
             for row in self.rows
         )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        above = f"<thead><tr>{head}</tr></thead>" if any(self.columns) else ""
+        return f"<table>{above}<tbody>{body}</tbody></table>"
 
 
 def _text(cell: object) -> str:

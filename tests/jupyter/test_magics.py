@@ -260,3 +260,27 @@ def test_loading_again_leaves_one_hook(kernel: Kernel) -> None:
     )
     assert ran.text == "1"
     kernel.run("%coflux connect")
+
+
+def test_an_asset_shows_its_files_and_what_is_in_them(kernel: Kernel) -> None:
+    kernel.run("import pathlib")
+    kernel.run(
+        "@cf.workflow\ndef keep(name, content):\n"
+        "    pathlib.Path(name).write_bytes(content)\n    return cf.persist_asset(name)"
+    )
+
+    def shown(name: str, content: bytes) -> str:
+        ran = kernel.run(f"kept = %coflux run keep {name!r} {content!r}\nkept.result()")
+        return str(ran.outputs[-1]["text/html"])
+
+    table = shown("rain.csv", b"city,rain\n" + b"<Oslo>,1\n" * 12)
+    assert "<th>rain</th>" in table
+    assert table.count("<td>&lt;Oslo&gt;</td>") == 10
+    assert "… and 2 more rows" in table
+    assert "<pre>first\nsecond</pre>" in shown("note.txt", b"first\nsecond\n")
+    drawing = shown("plot.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>")
+    assert "src='data:image/svg+xml;base64,PHN2Zy" in drawing
+    assert "<pre" not in shown("data.bin", b"\x00\x01")
+    large = shown("large.txt", b"x" * 100_000)
+    assert "100.0 kB" in large
+    assert "<pre" not in large
