@@ -84,6 +84,20 @@ class TestCatchingUp:
         assert [run.scheduled_at for run in world.state.runs.values()] == [at + n for n in started]
         assert world.state.schedules[id].cursor == at + 50
 
+    def test_all_that_were_missed_run_in_order_also_where_runs_must_not_overlap(
+        self, world: World
+    ) -> None:
+        """SD-4, SD-5: they come at once, and would all but the first be skipped."""
+        world.agent()
+        id = made(world, catch_up="all", overlap="skip")
+        at = world.now
+        first, second = due(world, id, at + 10, at + 20, at + 50, missed=2)
+        assert reasons(world) == [f"overlap: {first.partition(':')[0]} is not finished"]
+        assert (world.status(first), world.status(second)) == ("assigned", "queued")
+        world.start(first)
+        world.returns(first)
+        assert world.status(second) == "assigned"
+
     def test_those_left_out_are_recorded_as_a_number(self, world: World) -> None:
         """SD-4: newest 100 of all."""
         id = made(world, catch_up="all", overlap="allow")

@@ -82,15 +82,20 @@ def due(turn: Turn, event: ScheduleDue) -> None:
     if left_out or event.has_more:
         last = instants[left_out - 1] if left_out else instants[0] - 1
         _advance(turn, schedule, last, f"missed ({left_out}{' and more' * event.has_more})")
-    for instant in instants[left_out:]:
-        _fire(turn, schedule, instant, event)
+    caught_up = _missed(instants, event) - left_out if schedule.spec.catch_up == "all" else 0
+    for position, instant in enumerate(instants[left_out:]):
+        _fire(turn, schedule, instant, event, is_caught_up=position < caught_up)
 
 
 def _left_out(schedule: Schedule, instants: list[int], event: ScheduleDue) -> int:
     """How many of the missed ones, which are the oldest, are not caught up with (SD-4)."""
+    return max(0, _missed(instants, event) - _CATCHES_UP[schedule.spec.catch_up])
+
+
+def _missed(instants: list[int], event: ScheduleDue) -> int:
+    """How many of the instants that were not decided yet were missed."""
     known = len(event.instants) - len(instants)
-    missed = max(0, event.missed - known)
-    return max(0, missed - _CATCHES_UP[schedule.spec.catch_up])
+    return max(0, event.missed - known)
 
 
 def resumed(turn: Turn, environment: str) -> None:
@@ -155,17 +160,21 @@ def register(
             _set(turn, schedule, schedule.spec, True, WITHDRAWN, by)
 
 
-def _fire(turn: Turn, schedule: Schedule, instant: int, event: ScheduleDue) -> None:
+def _fire(
+    turn: Turn, schedule: Schedule, instant: int, event: ScheduleDue, is_caught_up: bool
+) -> None:
     earlier = next(iter(schedule.runs), None)
+    # Those of which all were wanted come at once; they would skip each other, and run in order.
+    overlap = "queue" if is_caught_up and schedule.spec.overlap == "skip" else schedule.spec.overlap
     if event.submission is None:
         _advance(turn, schedule, instant, event.problem or "there is nothing to start")
-    elif earlier is not None and schedule.spec.overlap == "skip":
+    elif earlier is not None and overlap == "skip":
         _advance(turn, schedule, instant, f"overlap: {earlier} is not finished")
     else:
         run = submissions.start(
             turn, turn.state.environments[schedule.environment], event.submission,
             f"schedule {schedule.spec.name}", schedule=schedule.id, scheduled_at=instant,
-            is_in_turn=schedule.spec.overlap == "queue",
+            is_in_turn=overlap == "queue",
         ).run  # fmt: skip
         turn.record(ScheduleAdvanced(schedule.id, instant, run.id, "", turn.now))
 
