@@ -218,7 +218,7 @@ class Reader:
     ) -> list[tuple[InputCreated, str]]:
         """What was asked there, newest first, each with its state."""
         where, values = [f"environment IN ({','.join('?' * len(environments))})"], [*environments]
-        where.append("run IN (SELECT id FROM run)")
+        where.append("run NOT IN (SELECT run FROM removed)")
         if run is not None:
             where.append("run = ?")
             values.append(run)
@@ -240,7 +240,8 @@ class Reader:
     def _load_cache(self, state: State) -> None:
         sql = (
             "SELECT execution, seq, environment, key, namespace, parts, value_at, code FROM cache"
-            " WHERE substr(execution, 1, instr(execution, ':') - 1) IN (SELECT id FROM run)"
+            " WHERE substr(execution, 1, instr(execution, ':') - 1)"
+            " NOT IN (SELECT run FROM removed)"
             " ORDER BY seq"
         )
         for (

@@ -38,7 +38,8 @@ _LEFT = (
 _OF_RUNS = "target >= 'R' AND target < 'S'"
 _OF_ASSETS = "target >= 'A' AND target < 'B'"
 _OF_SCHEDULES = "run >= 'D' AND run < 'E'"
-_THERE = "run IN (SELECT id FROM run)"
+#: Not of a run that was removed. (As an exclusion: else SQLite looks up every run there is.)
+_THERE = "run NOT IN (SELECT run FROM removed)"
 
 
 class Terms(NamedTuple):
