@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -129,8 +130,12 @@ def registered(jupyter: Jupyter) -> bool:
     return "flow" in found
 
 
-@pytest.mark.parametrize("linger", [60, 0])
-def test_what_runs_survives_a_restart_of_the_jupyter_server(linger: int) -> None:
+@pytest.mark.parametrize(
+    ("linger", "number"), [(60, signal.SIGTERM), (60, signal.SIGKILL), (0, signal.SIGTERM)]
+)
+def test_what_runs_survives_a_restart_of_the_jupyter_server(
+    linger: int, number: signal.Signals
+) -> None:
     """SE-3, SE-4; with `linger` work also goes on while the server is away."""
     with Jupyter(settings=f"c.CofluxApp.linger = {linger}\n") as jupyter:
         (jupyter.folder / "flow.py").write_text(CODE)
@@ -151,7 +156,7 @@ def test_what_runs_survives_a_restart_of_the_jupyter_server(linger: int) -> None
                 until(lambda: exists(jupyter, "first-begun"), "the first step runs")
                 until(lambda: exists(jupyter, "mine-begun"), "the notebook's step runs")
                 [before] = projects(jupyter)
-                jupyter.stop()
+                jupyter.stop(number)
                 assert [each.pid for each in projects(jupyter)] == ([before.pid] if linger else [])
                 (jupyter.folder / "first").touch()
                 if linger:

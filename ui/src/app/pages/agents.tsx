@@ -4,7 +4,7 @@ import { plural, shortTarget } from "../../core/format";
 import { runOf, stepNumber, type Agent } from "../../core/model";
 import { useTopic, useTransport } from "../../data/hooks";
 import { useSurroundings } from "../../view/context";
-import { StateIcon } from "../../view/icon";
+import { Icon, StateIcon } from "../../view/icon";
 import { Link } from "../../view/link";
 import { Copyable, Empty, Fact, Facts, Loading, Problem, Time } from "../../view/parts";
 import { tags } from "./queue";
@@ -61,7 +61,7 @@ function AgentCard({ agent }: { agent: Agent }) {
         {agent.waiting.length > 0 && <Fact name="waiting"><Executions ids={agent.waiting} /></Fact>}
       </Facts>
       {Object.entries(agent.failures).map(([repository, traceback]) => <details key={repository} class="import-failure" open><summary>{repository} could not be imported</summary><pre class="preview">{traceback}</pre></details>)}
-      {Object.entries(agent.remarks ?? {}).flatMap(([repository, texts]) => texts.map((text) => <p key={repository + text} class="agent-remark"><StateIcon status="suspended" size={14} /> <span class="mono">{repository}</span>: {text}</p>))}
+      {Object.entries(agent.remarks ?? {}).flatMap(([repository, texts]) => texts.map((text) => <p key={repository + text} class="run-note agent-remark"><Icon name="warning" /> <span><span class="mono">{repository}</span>: {text}</span></p>))}
     </li>
   );
 }
