@@ -157,7 +157,11 @@ class Operated:
         _require((change.scheduled_at or 0) <= now, f"{schedule.id} fired too early")
         _require(not schedule.paused, f"{schedule.id} fired although it is paused")
         _require(state.is_active(schedule.environment), f"{schedule.id} fired while paused")
-        if schedule.spec.overlap == "skip":
+        if schedule.spec.overlap == "skip" and change.is_in_turn:
+            since = self._server.desk.clock.awake_since
+            is_late = (change.scheduled_at or 0) <= since and schedule.spec.catch_up == "all"
+            _require(is_late, f"SD-5: {change.run} waits for its turn although it is no late one")
+        elif schedule.spec.overlap == "skip":
             earlier = self._earlier(state, change.schedule, change.run)
             _require(not earlier, f"SD-5: {change.run} overlaps {earlier}")
 

@@ -25,10 +25,10 @@ def overlap_is_allowed() -> Any:
     """SD-5."""
     old = schedules._fire
 
-    def fire(turn: Any, schedule: Any, instant: int, event: Any) -> None:
+    def fire(turn: Any, schedule: Any, instant: int, event: Any, is_caught_up: bool) -> None:
         runs, schedule.runs = schedule.runs, {}
         try:
-            old(turn, schedule, instant, event)
+            old(turn, schedule, instant, event, is_caught_up)
         finally:
             schedule.runs = {**runs, **schedule.runs}
 
