@@ -24,6 +24,8 @@ from .stack import until
 
 API = "/v1.41"
 IMAGE = "coflux-nothing:1"
+#: The folder that Coflux is imported from.
+PACKAGE = Path(coflux.__file__).parent.parent
 _END_S = 30
 
 
@@ -123,7 +125,6 @@ class Engine:
 
 def volumes(work: Path) -> str:
     """What makes the empty image one with Python, Coflux and the files in `work`, read-only."""
-    package = Path(coflux.__file__).parent.parent
-    needed = ("/usr", "/lib", "/lib64", sys.base_prefix, sys.prefix, str(package), str(work))
+    needed = ("/usr", "/lib", "/lib64", sys.base_prefix, sys.prefix, str(PACKAGE), str(work))
     there = [path for path in dict.fromkeys(needed) if Path(path).exists()]
     return ",".join(f"{path}:{path}:ro" for path in there if not path.startswith("/usr/"))

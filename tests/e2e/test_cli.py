@@ -203,7 +203,7 @@ def test_logs_are_a_line_each_and_can_be_followed(stack: Stack, cli: Cli, tmp_pa
     going = stack.submit("flow/until_file", str(tmp_path / "end"))
     follower = stack.start_cli("logs", going, "-f")
     stack.until_seen("until_file", going)
-    (tmp_path / "end").write_text("")
+    (tmp_path / "end").write_text("went on")
     out, err = follower.communicate(timeout=30)
     assert follower.returncode == 0, err
     assert out == b""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from .conftest import make_stack
-from .engine import IMAGE, Engine, is_possible, volumes
+from .engine import IMAGE, PACKAGE, Engine, is_possible, volumes
 from .stack import Stack, until
 
 pytestmark = pytest.mark.slow
@@ -55,7 +55,7 @@ def create(stack: Stack, **settings: str) -> None:
     }  # fmt: skip
     stack.client().pools.create(
         "boxes", launcher="docker", repositories=["contained"], settings=given,
-        env={"PYTHONPATH": str(stack.work)},
+        env={"PYTHONPATH": os.pathsep.join([str(stack.work), str(PACKAGE)])},
     )  # fmt: skip
 
 

@@ -73,6 +73,7 @@ def test_the_same_seed_gives_the_same_history() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_many_seeds_end_well() -> None:
     for seed in range(10_000, 11_000):
         simulate(seed, asks=seed % 2 == 0, operates=seed % 4 >= 2, collects=seed % 8 >= 4)

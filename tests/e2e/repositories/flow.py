@@ -164,9 +164,9 @@ def endless_pair(name: str) -> str:
 
 @cf.workflow()
 def until_file(path: str) -> str:
-    """Runs until somebody makes the file; says what it holds."""
+    """Runs until somebody has written something into the file; says what."""
     saw("until_file")
-    while not os.path.exists(path):
+    while not (os.path.exists(path) and os.path.getsize(path)):
         time.sleep(0.01)
     return Path(path).read_text()
 
