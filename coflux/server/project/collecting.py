@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import logging
 import shutil
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,6 +46,8 @@ RUNS, ENTRIES = 25, 2_000
 ENDED_MS = 24 * 3_600_000
 #: Instants of each schedule whose outcome is kept.
 INSTANTS = 1_000
+#: Lines that could have been removed in the time that it takes to look for those of a run.
+LOOK = 10
 #: How often a pass looks again because something changed.
 TRIES = 5
 #: Passes that are remembered.
@@ -270,25 +272,38 @@ class Collector:
         trimming = self._orchestrator.logs.trimming
         now, state = self._orchestrator.now(), self._orchestrator.machine.state
         kept = {e: state.setting(e, "logs_kept_ms") for e in state.environments}
-        shortest = min((ms for ms in kept.values() if ms), default=None)
-        if shortest is not None:
-            trimming.mark(now, min(3_600_000, shortest // 24))
-        runs = await self._aside(trimming.runs)
-        places = await self._aside(self._orchestrator.store.reader.environments_of_runs)
+        periods = [ms for ms in kept.values() if ms]
+        if periods:
+            trimming.mark(now, min(3_600_000, min(periods) // 24))
+        due = await self._aside(self._old_lines, kept, now)
         pace = Pace()
+        while due:
+            with pace.step():
+                left = pace.portion
+                while due and left > 0:
+                    gone = trimming.trim(*due[-1], left)
+                    made.lines += gone
+                    if gone < left:
+                        due.pop()
+                    left -= gone + LOOK
+            await breathe()
+        if periods:
+            trimming.forget_marks(now - max(periods))
+
+    def _old_lines(self, kept: Mapping[str, int], now: int) -> list[tuple[str, Mark]]:
+        """Runs that may have lines from before their time, each with how far that goes."""
+        trimming = self._orchestrator.logs.trimming
+        marks = {ms: trimming.mark_at(now - ms) for ms in {1, *kept.values()} if ms}
+        runs = trimming.runs()
+        places = self._orchestrator.store.reader.places_of_runs()  # later: each is there, or gone
+        found = []
         for run in runs:
             # Of a run that is no more: they came in late.
-            ms = kept.get(places[run], 0) if run in places else 1
-            upto = trimming.mark_at(now - ms) if ms else Mark(0, 0)
-            while upto.line or upto.point:
-                with pace.step():
-                    gone = trimming.trim(run, upto, pace.portion)
-                made.lines += gone
-                if gone == 0:
-                    break
-                await breathe()
-        if all(kept.values()):
-            trimming.forget_marks(now - max(kept.values(), default=0))
+            environment, created_at = places.get(run, ("", 0))
+            ms = kept.get(environment, 1)
+            if ms and created_at <= now - ms and marks[ms] != Mark(0, 0):
+                found.append((run, marks[ms]))
+        return found
 
     async def _give_back(self) -> None:
         for database in (self._orchestrator.store.database, self._orchestrator.logs.database):

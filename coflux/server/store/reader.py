@@ -181,9 +181,10 @@ class Reader:
         row = self._one("SELECT environment FROM run WHERE id = ?", run)
         return str(row[0]) if row else None
 
-    def environments_of_runs(self) -> dict[str, str]:
-        """The environment of every run, by id."""
-        return dict(self._rows("SELECT id, environment FROM run"))
+    def places_of_runs(self) -> dict[str, tuple[str, int]]:
+        """Environment and beginning (ms UTC) of every run, by id."""
+        sql = "SELECT id, environment, created_at FROM run"
+        return {id: (environment, at) for id, environment, at in self._database.execute_sql(sql)}
 
     def runs(
         self, environment: str | None, target: tuple[str, str] | None, limit: int,
