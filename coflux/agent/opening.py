@@ -39,6 +39,8 @@ class Opening:
     def __init__(self, config: AgentConfig) -> None:
         self._config = config
         self._token = config.token
+        #: Only at the start: an environment that is archived later is not made anew (EV-5).
+        self._may_create = config.dev
 
     async def ticket(self) -> Ticket:
         """Get a new session; waits for an absent server.
@@ -61,7 +63,7 @@ class Opening:
     async def _post(self) -> Ticket:
         base = self._config.host.rstrip("/")
         body = {"environment": self._config.environment, "local": True}
-        if self._config.dev:
+        if self._may_create:
             body["create"] = True
         headers = {"Content-Type": "application/json", "X-Coflux-Protocol": str(wire.PROTOCOL)}
         if self._token:
@@ -86,6 +88,10 @@ class Opening:
         if response.code >= 400:
             raise _refusal(response.code, response.body)
         given = msgspec.json.decode(response.body, type=_Given)
+        self._may_create = False
+        if given.created and self._config.notice is not None:
+            name = given.environment.name
+            self._config.notice(f"created the environment {name}, which there was not (--dev)")
         return Ticket(
             session=given.session,
             # An agent that a pool has started has the token of its session already.
@@ -110,6 +116,8 @@ class _Given(Record):
     socket: str | None = None
     blobs: str | None = None
     environment: _Environment = _Environment()
+    #: Whether the environment was made for this session.
+    created: bool = False
 
 
 class _Said(Record):

@@ -583,6 +583,8 @@ class SessionOpened(Answer):
     session: str
     token: str
     environment: EnvironmentName
+    #: Whether the environment was made for it (ID-6).
+    created: bool
     project: str
     socket: str | None
     blobs: str | None

@@ -104,6 +104,24 @@ def test_an_archived_environment_cancels_what_is_left_in_it_EV_5(
         stack.submit("flow/add", 1, environment="ending")
 
 
+@pytest.mark.slow
+def test_only_the_start_of_a_dev_agent_makes_its_environment_and_says_so_ID_6(
+    stack: Stack,
+) -> None:
+    first = stack.start_agent("flow.py", "--dev", "-e", "brand-new")
+    second = stack.start_agent("flow.py", "--dev", "-e", "brand-new")
+    assert "created the environment brand-new" in first.said()
+    assert "created" not in second.said()
+    environments = stack.client().environments
+    environments.archive("brand-new")
+    # Whoever archives it does not want it back (EV-5).
+    for agent in (first, second):
+        assert agent.process.wait(20) == 3
+        assert "no environment 'brand-new'" in agent.said()
+    states = [e["state"] for e in environments.list() if e["name"] == "brand-new"]
+    assert states == ["archived"]
+
+
 def test_a_production_step_is_run_again_in_a_child_environment_with_edited_code_RR(
     fresh: Stack,
 ) -> None:

@@ -376,7 +376,8 @@ def _check_cached_target(call: Call, environment: Environment, target: str) -> N
 
 async def open_session(call: Call) -> Any:
     body = call.body
-    if body.create and call.state.environment_named(body.environment) is None:
+    is_new = body.create and call.state.environment_named(body.environment) is None
+    if is_new:
         if not call.principal.may("admin", body.environment):
             raise Forbidden(f"The token does not give the right to create {body.environment!r}.")
         await _create_environment(call, body.environment, None)
@@ -395,6 +396,7 @@ async def open_session(call: Call) -> Any:
         "session": session,
         "token": token,
         "environment": {"id": environment.id, "name": environment.name},
+        "created": is_new,
         "project": call.project.name,
         "socket": call.project.socket if is_local else None,
         "blobs": str(call.project.directory / "blobs") if is_local else None,
