@@ -247,8 +247,11 @@ def test_lines_go_by_their_own_time_and_late_ones_of_removed_runs_too_LO(
     )
     assert place.collect().lines == 0
     now += 1_000
+    place.orchestrator.machine.state.pinned[OLD] = ("ada", 1)
+    assert place.collect().lines == 1, "a pinned run keeps its own"
+    place.orchestrator.machine.state.pinned.clear()
     place.orchestrator.logs.write([LogEntry(f"{OLD}:1:1", 2, 5, "info", "x")])
-    assert place.collect().lines == 2
+    assert place.collect().lines == 1
     assert [each.entry.seq for each in place.orchestrator.logs.page(OLD)] == [2]
 
 

@@ -460,6 +460,26 @@ def test_all_of_a_removed_run_goes_in_steps(logs: LogStore) -> None:
     assert logs.trimming.runs() == set()
 
 
+def test_numbers_of_lines_and_points_are_not_given_again_LO_4(logs: LogStore) -> None:
+    """Who follows by them misses nothing, and marks take nothing new for old."""
+    metrics = MetricStore(logs.database, logs.path)
+    for run in ("R1", "R2", "R3"):
+        logs.write([line(run, 1), line(run, 2)])
+        metrics.write([Measurement(f"{run}:1:1", "loss", 0.0, 1.0)])
+        before = logs.page(run)[-1].id
+        cursor = metrics.page(run, None, 0, 10).cursor
+        assert logs.trimming.clear(run, 100) == 3
+        metrics.forget()
+        logs.write([line("R9", before)])
+        metrics.write([Measurement("R9:1:1", "loss", float(before), 1.0)])
+        assert [each.entry.seq for each in logs.page("R9", after=before)] == [before]
+        assert len(metrics.page("R9", None, cursor, 10).series[0].points) == 1
+    assert logs.trimming.runs() == {"R9"}
+    for table in ("log", "metric_point"):
+        rows = logs.database.execute_sql(f"SELECT COUNT(*) FROM {table}").fetchone()
+        assert rows == (4,), table  # an empty one stays until the next goes
+
+
 def test_blobs_of_lines_are_known_as_long_as_the_lines_are_DM_3(
     logs: LogStore, tmp_path: Path
 ) -> None:

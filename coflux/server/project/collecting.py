@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import logging
 import shutil
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +28,7 @@ from coflux.server.project.kept_graphs import KeptGraphs
 from coflux.server.project.orchestrator import Orchestrator
 from coflux.server.project.pacing import PORTION, Pace, breathe
 from coflux.server.project.watching import Watch
+from coflux.server.store.reader import Place
 from coflux.server.store.removal import Proposal, Terms, give_back
 from coflux.server.store.trimming import Mark
 
@@ -275,7 +276,7 @@ class Collector:
         periods = [ms for ms in kept.values() if ms]
         if periods:
             trimming.mark(now, min(3_600_000, min(periods) // 24))
-        due = await self._aside(self._old_lines, kept, now)
+        due = await self._aside(self._old_lines, kept, frozenset(state.pinned), now)
         pace = Pace()
         while due:
             with pace.step():
@@ -290,18 +291,25 @@ class Collector:
         if periods:
             trimming.forget_marks(now - max(periods))
 
-    def _old_lines(self, kept: Mapping[str, int], now: int) -> list[tuple[str, Mark]]:
-        """Runs that may have lines from before their time, each with how far that goes."""
+    def _old_lines(
+        self, kept: Mapping[str, int], pinned: Collection[str], now: int
+    ) -> list[tuple[str, Mark]]:
+        """Runs that may have lines from before their time, each with how far that goes.
+
+        Whoever pins a run means its lines as well.
+        """
         trimming = self._orchestrator.logs.trimming
         marks = {ms: trimming.mark_at(now - ms) for ms in {1, *kept.values()} if ms}
         runs = trimming.runs()
         places = self._orchestrator.store.reader.places_of_runs()  # later: each is there, or gone
+        whole = {places[run].root for run in pinned if run in places}
         found = []
         for run in runs:
             # Of a run that is no more: they came in late.
-            environment, created_at = places.get(run, ("", 0))
-            ms = kept.get(environment, 1)
-            if ms and created_at <= now - ms and marks[ms] != Mark(0, 0):
+            place = places.get(run, Place("", "", 0))
+            ms = kept.get(place.environment, 1)
+            is_old = ms and place.created_at <= now - ms and place.root not in whole
+            if is_old and marks[ms] != Mark(0, 0):
                 found.append((run, marks[ms]))
         return found
 

@@ -58,6 +58,14 @@ class AssetMade(NamedTuple):
     target: str
 
 
+class Place(NamedTuple):
+    """Where a run belongs; `created_at` in ms UTC."""
+
+    environment: str
+    root: str
+    created_at: int
+
+
 class Reader:
     """Reads the store of one project."""
 
@@ -181,10 +189,10 @@ class Reader:
         row = self._one("SELECT environment FROM run WHERE id = ?", run)
         return str(row[0]) if row else None
 
-    def places_of_runs(self) -> dict[str, tuple[str, int]]:
-        """Environment and beginning (ms UTC) of every run, by id."""
-        sql = "SELECT id, environment, created_at FROM run"
-        return {id: (environment, at) for id, environment, at in self._database.execute_sql(sql)}
+    def places_of_runs(self) -> dict[str, Place]:
+        """Where every run belongs, by id."""
+        rows = self._database.execute_sql("SELECT id, environment, root, created_at FROM run")
+        return {id: Place(environment, root, at) for id, environment, root, at in rows}
 
     def runs(
         self, environment: str | None, target: tuple[str, str] | None, limit: int,

@@ -13,6 +13,9 @@ from peewee import IntegerField, Model, SqliteDatabase
 
 #: Two marks are at least so far apart, in ms, unless one asks for more.
 APART_MS = 3_600_000
+#: What a line and a point look like that are of no run.
+_EMPTY_LINE = "run = '', step = 0, attempt = 0, seq = id, at = 0, template = '', \"values\" = NULL"
+_EMPTY_POINT = 'metric = 0, "at" = id, value = NULL'
 
 
 class ArrivalRow(Model):
@@ -69,7 +72,7 @@ class Trimming:
         found: set[str] = set()
         for table in ("log", "metric"):
             rows = self._database.execute_sql(f"SELECT DISTINCT run FROM {table}")
-            found.update(run for (run,) in rows)
+            found.update(run for (run,) in rows if run)
         return found
 
     def trim(self, run: str, upto: Mark, most: int) -> int:
@@ -92,7 +95,9 @@ class Trimming:
     def _trim_lines(self, run: str, upto: int, most: int) -> int:
         sql = "SELECT id FROM log WHERE run = ? AND id <= ? LIMIT ?"
         ids = [id for (id,) in self._database.execute_sql(sql, (run, upto, most))]
-        return self._delete("log", ids, "log_blob", "line")
+        many = self._database.connection().executemany
+        many("DELETE FROM log_blob WHERE line = ?", [(id,) for id in ids])
+        return self._delete("log", ids, _EMPTY_LINE, "run = ''")
 
     def _trim_points(self, run: str, upto: int, most: int) -> int:
         metrics = self._database.execute_sql("SELECT id FROM metric WHERE run = ?", (run,))
@@ -101,14 +106,23 @@ class Trimming:
             # In the order of their places, in which they came in: none is looked at in vain.
             sql = 'SELECT id FROM metric_point WHERE metric = ? ORDER BY "at" LIMIT ?'
             rows = self._database.execute_sql(sql, (metric, max(0, most - gone)))
-            gone += self._delete("metric_point", [id for (id,) in rows if id <= upto])
+            ids = [id for (id,) in rows if id <= upto]
+            gone += self._delete("metric_point", ids, _EMPTY_POINT, "metric = 0")
         return gone
 
-    def _delete(self, table: str, ids: list[int], also: str = "", column: str = "") -> int:
-        many, rows = self._database.connection().executemany, [(id,) for id in ids]
-        if also:
-            many(f"DELETE FROM {also} WHERE {column} = ?", rows)
-        many(f"DELETE FROM {table} WHERE id = ?", rows)
+    def _delete(self, table: str, ids: list[int], empty: str, is_empty: str) -> int:
+        """Take rows out, but empty the newest of the table: its number must not be given again.
+
+        Else who follows by numbers would miss what gets it, and marks would take that for old.
+        """
+        if not ids:
+            return 0
+        newest = self._one(f"SELECT MAX(id) FROM {table}")
+        rows = [(id,) for id in ids if id != newest]
+        self._database.connection().executemany(f"DELETE FROM {table} WHERE id = ?", rows)
+        if newest in ids:
+            self._database.execute_sql(f"UPDATE {table} SET {empty} WHERE id = ?", (newest,))
+        self._database.execute_sql(f"DELETE FROM {table} WHERE {is_empty} AND id < ?", (newest,))
         return len(ids)
 
     def _one(self, sql: str) -> int:
