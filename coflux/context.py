@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
 from coflux import host as hosts
 from coflux.handles import Asset, Handle
 from coflux.model import Value
-from coflux.options import Time, milliseconds
+from coflux.options import Time, time_left
 
 H = TypeVar("H", bound=Handle[Any])
 
@@ -52,7 +52,7 @@ def suspense(timeout: Time | None = None) -> Iterator[None]:
     its process, and starts again from its beginning when what it waited for is there. A wait with
     a timeout of its own never suspends.
     """
-    limit = 0 if timeout is None else milliseconds(timeout, "timeout")
+    limit = 0 if timeout is None else time_left(timeout, "timeout")
     token = hosts.suspense_block.set(limit)
     try:
         yield
@@ -76,10 +76,7 @@ def suspend(until: Time | datetime | None = None) -> None:
         seconds = (until.astimezone(timezone.utc) - datetime.now(timezone.utc)).total_seconds()
         delay_ms = max(0, round(seconds * 1000))
     else:
-        # Below zero it is the distance to something that has passed meanwhile.
-        seconds = until.total_seconds() if isinstance(until, timedelta) else until
-        is_past = isinstance(seconds, (int, float)) and seconds < 0
-        delay_ms = 0 if is_past else milliseconds(until, "until")
+        delay_ms = time_left(until, "until")
     host.suspend(delay_ms)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 from coflux import host as hosts
 from coflux.errors import ExecutionError, NotInExecution, NotSerialisable
 from coflux.model import AssetManifest, Entry, Reference, Returned
-from coflux.options import Time, milliseconds
+from coflux.options import Time, time_left
 from coflux.remote_errors import exception_for
 from coflux.wire import Outcome
 
@@ -47,7 +47,7 @@ class Handle(Generic[T_co]):
         With a `timeout` (seconds or timedelta) the builtin `TimeoutError` is raised when it is
         up; without one, waiting inside `cf.suspense` may suspend.
         """
-        limit = None if timeout is None else milliseconds(timeout, "timeout")
+        limit = None if timeout is None else time_left(timeout, "timeout")
         host = hosts.current()
         if host is None:
             return self._result_outside(limit)
@@ -72,7 +72,7 @@ class Handle(Generic[T_co]):
 
         Never suspends. Raises as `result` for a bad outcome.
         """
-        limit = 0 if timeout is None else milliseconds(timeout, "timeout")
+        limit = 0 if timeout is None else time_left(timeout, "timeout")
         host = hosts.current()
         if host is None:
             try:

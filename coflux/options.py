@@ -133,6 +133,13 @@ def milliseconds(value: object, name: str) -> int:
     return round(seconds * 1000)
 
 
+def time_left(value: object, name: str) -> int:
+    """As `milliseconds`, for a time until something: below zero it has passed, and none is left."""
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    is_past = isinstance(seconds, (int, float)) and seconds < 0
+    return 0 if is_past else milliseconds(value, name)
+
+
 def parse_cache(value: CacheForm, parameters: Sequence[str]) -> model.CachePolicy | None:
     """The cache policy of `cache=value`; raises for a wrong form."""
     if value is None or value is False:

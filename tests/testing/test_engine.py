@@ -207,6 +207,24 @@ def test_a_suspension_until_what_is_past_goes_on_at_once_WA_4(engine: Engine, un
     assert run.steps()[0].attempts == ("suspended", "value")
 
 
+def test_no_time_left_is_no_time_to_wait_WA_1_WA_2(engine: Engine) -> None:
+    @cf.task()
+    def slow() -> int:
+        cf.suspend(60)
+        return 1
+
+    @cf.workflow()
+    def hurried() -> list[Any]:
+        handle, seen = slow.submit(), []
+        for left in (0, -1, timedelta(seconds=-1)):
+            seen.append(handle.poll(timeout=left, default="not yet"))
+            with pytest.raises(TimeoutError):
+                handle.result(timeout=left)
+        return seen
+
+    assert engine.submit(hurried).result() == ["not yet"] * 3
+
+
 def test_suspense_and_select_are_answered_in_order(engine: Engine) -> None:
     @cf.task(memo=True)
     def after(hours: int) -> int:
