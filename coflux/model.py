@@ -28,6 +28,10 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True, gc=True):
     """A frozen value with named fields; equal when all fields are."""
 
 
+#: How the idempotency keys begin that clients make themselves, one for each submission. They are
+#: for sending a request again whose answer was lost; nobody comes back to them later.
+OWN_KEY = "auto-"
+
 # --- bounds of options (LI-1) -----------------------------------------------------------------
 
 #: The longest time that an option may give: beyond it, sums with instants fit no calendar.

@@ -6,7 +6,6 @@ Does not belong here: connections (`transport`), handles (`run`), encoding (`pay
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -113,7 +112,7 @@ class Client:
         body = _payload().run_body(self, target, args, dict(kwargs or {}), dict(options or {}))
         body["environment"] = self.environment
         # Every submission has a key, so that one whose answer was lost can be sent again.
-        own = f"auto-{secrets.token_hex(16)}"
+        own = _payload().own_key()
         body["idempotency_key"] = own if idempotency_key is None else idempotency_key
         answer = self._post("/runs", _payload().encode_body(body), repeatable=True)
         return Run(self, answer["run"], answer)

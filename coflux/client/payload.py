@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import inspect
 import math
+import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from coflux.errors import NotFound
-from coflux.model import AssetManifest, Definition, Options, RetryPolicy, Submission, Value
+from coflux.model import (
+    OWN_KEY,
+    AssetManifest,
+    Definition,
+    Options,
+    RetryPolicy,
+    Submission,
+    Value,
+)
 
 if TYPE_CHECKING:
     from coflux.client.client import Client
@@ -34,6 +43,11 @@ _KINDS = {
 
 
 # --- calls ------------------------------------------------------------------------------------
+
+
+def own_key() -> str:
+    """An idempotency key for one submission, by which it can be sent again."""
+    return OWN_KEY + secrets.token_hex(16)
 
 
 def run_body(

@@ -29,16 +29,10 @@ def rows(stack: Stack, file: str, sql: str, *values: Any) -> list[Any]:
         return connection.execute(sql, values).fetchall()
 
 
-def submit(stack: Stack, target: str, *arguments: Any) -> str:
-    """A run without an idempotency key, which would keep it for a day (SU-4)."""
-    body = {"target": target, "arguments": arguments}
-    return str(stack.client().request("POST", "/runs", body=body)["run"])
-
-
 def test_finished_runs_past_their_time_go_with_all_that_is_theirs_DM_2_ID_4(fresh: Stack) -> None:
     fresh.start_server()
     fresh.start_agent("flow.py", "--register")
-    old, pinned = (submit(fresh, "flow/add", n) for n in (1, 2))
+    old, pinned = (fresh.submit("flow/add", n) for n in (1, 2))
     assert (fresh.value(old), fresh.value(pinned)) == (3, 4)
     fresh.cli("runs", "pin", pinned)
     fresh.cli("env", "settings", "default", "--set", "runs_kept_ms=1ms")
@@ -74,9 +68,9 @@ def test_a_pinned_run_keeps_the_run_and_the_files_that_it_took_from_the_cache_DM
     fresh.start_server()
     fresh.write("big.py", BIG)
     fresh.start_agent("big.py", "--register")
-    first = submit(fresh, "big/keep", 1)
+    first = fresh.submit("big/keep", 1)
     assert fresh.value(first) == "1 " * 3_000
-    second = submit(fresh, "big/keep", 1)
+    second = fresh.submit("big/keep", 1)
     assert fresh.value(second) == "1 " * 3_000
     source = fresh.execution(f"{second}:2")["result"]["execution"]
     assert source == f"{first}:2:1"
@@ -90,7 +84,7 @@ def test_a_pinned_run_keeps_the_run_and_the_files_that_it_took_from_the_cache_DM
     fresh.start_server()
     rerun = fresh.client().rerun(f"{second}:1").id
     assert fresh.value(rerun) == "1 " * 3_000
-    third = submit(fresh, "big/keep", 1)
+    third = fresh.submit("big/keep", 1)
     assert fresh.value(third) == "1 " * 3_000
     assert fresh.execution(f"{third}:2")["status"] == "cached"
 
@@ -98,7 +92,7 @@ def test_a_pinned_run_keeps_the_run_and_the_files_that_it_took_from_the_cache_DM
     until(lambda: list(fresh.client().collect()) and not fresh.client().runs(), "all go")
     until(lambda: list(fresh.client().collect()) and not blobs(fresh), "and their blobs")
     assert not rows(fresh, "store.db", "SELECT 1 FROM asset")
-    again = submit(fresh, "big/keep", 1)  # a clean miss
+    again = fresh.submit("big/keep", 1)  # a clean miss
     assert fresh.value(again) == "1 " * 3_000
     assert "no earlier entry" in str(fresh.client().explain_cache(f"{again}:2"))
 
@@ -145,7 +139,7 @@ def fill(stack: Stack) -> tuple[list[str], list[str]]:
     """Finished runs with logs and blobs: those that may go, and pinned ones."""
     stack.write("big.py", BIG)
     stack.start_agent("big.py", "--register", "--concurrency", "8", "--isolation", "reuse")
-    runs = [submit(stack, "big/make", n) for n in range(MANY)]
+    runs = [stack.submit("big/make", n) for n in range(MANY)]
     for run in runs:
         assert stack.value(run)
     pinned = runs[::EVERY]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from coflux.model import (
+    OWN_KEY,
     AssetManifest,
     Cached,
     Definition,
@@ -178,12 +179,13 @@ def test_a_run_that_asks_or_whose_key_is_remembered_stays_SU_4(store: Store) -> 
     asked = c.InputCreated("R1", "R1/i1", "R1:1:1", "E1", "t", Question("t", "m"), b"k", 1)
     store.write(run_of_one("R1", asked))
     store.write(run_of_one("R2", at=5, idempotency_key="once"))
+    store.write(run_of_one("R3", at=5, idempotency_key=OWN_KEY + "1f"))
     ends = {
         each.root: each.ended_at for each in store.removal.survey(terms(5 + DAY - 1)).families
     }  # fmt: skip
-    assert ends == {"R1": None, "R2": None}
+    assert ends == {"R1": None, "R2": None, "R3": 5}
     later = {each.root: each.ended_at for each in store.removal.survey(terms(5 + DAY)).families}
-    assert later == {"R1": None, "R2": 5}
+    assert later == {"R1": None, "R2": 5, "R3": 5}
 
 
 def test_a_survey_with_a_limit_measures_rows_and_blobs(store: Store) -> None:

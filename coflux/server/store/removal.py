@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 from peewee import SqliteDatabase
 
+from coflux.model import OWN_KEY
 from coflux.server.core.changes import (
     Change,
     IncarnationSet,
@@ -111,7 +112,7 @@ class Removal:
         found: dict[str, _Seen] = {}
         for run, root, environment, status, created_at, finished_at, key in self._each(
             "SELECT id, root, environment, status, created_at, finished_at,"
-            " idempotency_key IS NOT NULL FROM run"
+            f" idempotency_key NOT LIKE '{OWN_KEY}%' FROM run"
         ):
             seen = found.get(root)
             if seen is None:
