@@ -20,23 +20,30 @@ _LOOK_S = 0.2
 _OWN_FOLDER = "coflux-"
 
 
-async def until_the_end(socket: Path, linger_s: float) -> None:
-    """Wait for SIGTERM, or until the server has been gone for `linger_s` seconds."""
-    told, alone = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, told.set)
-    loop.add_signal_handler(signal.SIGINT, lambda: None)  # the server decides
-    stdin = sys.stdin.fileno()
-    loop.add_reader(stdin, _read, stdin, alone)
-    await _first(told, alone)
-    loop.remove_reader(stdin)
-    if linger_s <= 0:
-        return
-    lease = _identity(socket)
-    if not told.is_set():
-        await _linger(told, socket, lease, loop.time() + linger_s)
-    if _identity(socket) == lease is not None:
-        _clear_away(socket)
+class End:
+    """SIGTERM, or the server being gone for `linger_s` seconds; heeded from its making on."""
+
+    def __init__(self, socket: Path, linger_s: float) -> None:
+        self._socket, self._linger_s = socket, linger_s
+        self._told, self._alone = asyncio.Event(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._told.set)
+        loop.add_signal_handler(signal.SIGINT, lambda: None)  # the server decides
+
+    async def wait(self) -> None:
+        """Wait for it."""
+        loop = asyncio.get_running_loop()
+        stdin = sys.stdin.fileno()
+        loop.add_reader(stdin, _read, stdin, self._alone)
+        await _first(self._told, self._alone)
+        loop.remove_reader(stdin)
+        if self._linger_s <= 0:
+            return
+        lease = _identity(self._socket)
+        if not self._told.is_set():
+            await _linger(self._told, self._socket, lease, loop.time() + self._linger_s)
+        if _identity(self._socket) == lease is not None:
+            _clear_away(self._socket)
 
 
 def _read(stdin: int, alone: asyncio.Event) -> None:

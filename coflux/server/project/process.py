@@ -30,7 +30,7 @@ from coflux.server.project.calls import Project
 from coflux.server.project.collecting import Collector
 from coflux.server.project.hooks import Hooks
 from coflux.server.project.keeping import Keeping
-from coflux.server.project.lingering import until_the_end
+from coflux.server.project.lingering import End
 from coflux.server.project.orchestrator import Orchestrator
 from coflux.server.project.pools import Pools
 from coflux.server.project.settings import limits_from
@@ -91,10 +91,11 @@ async def _serve(name: str, directory: Path, socket_path: str, linger_s: float) 
     # all decisions. Cycles come from finished runs only.
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
+    end = End(Path(socket_path), linger_s)
     # What the supervisor waits for; should it be gone already, the end of stdin says so as well.
     with contextlib.suppress(BrokenPipeError):
         os.write(sys.stdout.fileno(), b"ready\n")
-    await until_the_end(Path(socket_path), linger_s)
+    await end.wait()
     server.stop()
     await server.close_all_connections()
     keeping.close()
