@@ -22,8 +22,9 @@ from coflux.model import (
 from coflux.server.core import caps, gates, keys, reasons, scheduling, slots
 from coflux.server.core.agenda import Waiter
 from coflux.server.core.entities import Execution, Run, Session, attempts
+from coflux.server.core.entries import CANDIDATES
 from coflux.server.core.machine import Machine
-from coflux.server.core.state import CANDIDATES, State
+from coflux.server.core.state import State
 from coflux.server.core.statuses import Process, Status
 
 #: Results that lead on to another attempt of the same step.

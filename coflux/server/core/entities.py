@@ -178,6 +178,11 @@ class Schedule:
         #: Why the newest instant started nothing.
         self.problem: str | None = None
 
+    def advance(self, instant: int, run: str | None) -> None:
+        """An instant has been decided, also one read from the store."""
+        self.cursor = max(self.cursor, instant)
+        self.run = run or self.run
+
 
 class Pool:
     """A recipe for agents in an environment, and the agents it has started."""

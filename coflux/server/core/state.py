@@ -25,15 +25,14 @@ from coflux.model import (
     target_id,
 )
 from coflux.server.core import changes as c
+from coflux.server.core import entries, facts_of_agents, facts_of_environments
 from coflux.server.core.entities import (
     AssetRecord,
     CacheEntry,
-    CacheNote,
     Environment,
     Execution,
     Input,
     LaunchRecord,
-    Pickled,
     Pickles,
     Pool,
     Run,
@@ -47,10 +46,6 @@ from coflux.server.core.limits import Limits
 from coflux.server.core.specs import SlotLimit
 from coflux.server.core.statuses import Process, Trigger, next_status
 
-#: Newest entries of a namespace that a miss is compared with (CA-12).
-NEAREST = 100
-#: Values with one key and environment that are kept as candidates.
-CANDIDATES = 32
 #: Assignments that are remembered for each slot; no rate is higher.
 USES = 10_000
 
@@ -223,8 +218,8 @@ class State:
 
     def cached(self, environment: str, key: bytes) -> Iterator[CacheEntry]:
         """Entries with that key in one environment, newest created first."""
-        entries = self.cache.get((environment, key), {}).values()
-        return iter(sorted(entries, key=lambda entry: -entry.order))
+        found = self.cache.get((environment, key), {}).values()
+        return iter(sorted(found, key=lambda entry: -entry.order))
 
     def identity(self, reference: Reference) -> str:
         """What a reference counts as in a key (CA-3)."""
@@ -293,27 +288,6 @@ class State:
         if family is not None:
             family.pins -= 1
 
-    def _environment(self, x: c.EnvironmentSet) -> None:
-        known = self.environments.get(x.environment)
-        if known is None:
-            self.environments[x.environment] = Environment(x.environment, x.name, x.base, x.state)
-            return
-        known.name, known.base, known.state = x.name, x.base, x.state
-
-    def _manifest(self, x: c.ManifestSet) -> None:
-        environment = self.environments[x.environment]
-        manifests = environment.manifests
-        environment.revisions[x.repository] = environment.revisions.get(x.repository, 0) + 1
-        manifests.pop(x.repository, None)
-        if x.definitions is not None:
-            manifests[x.repository] = {d.name: d for d in x.definitions}
-
-    def _setting(self, x: c.SettingSet) -> None:
-        settings = self.environments[x.environment].settings
-        settings.pop(x.name, None)
-        if x.value is not None:
-            settings[x.name] = x.value
-
     def _pinned(self, x: c.RunPinned) -> None:
         self.pinned.pop(x.run, None)
         if x.is_pinned:
@@ -328,7 +302,7 @@ class State:
             entry = self.entries.get(id)
             if entry is not None:
                 self.namespaces.get(entry.namespace, {}).pop(id, None)
-                self._uncache(id)
+                entries.drop(self, id)
         for key in x.keys:
             known = self.idempotency.get(key)
             if known is not None and known[0] in x.runs:
@@ -337,35 +311,6 @@ class State:
             asset = self.assets.pop(id, None)
             if asset is not None:
                 self.asset_ids.pop(asset.digest, None)
-
-    def _slot(self, x: c.SlotSet) -> None:
-        self.slots.pop((x.environment, x.name), None)
-        if x.limit is not None:
-            self.slots[x.environment, x.name] = x.limit
-
-    def _schedule(self, x: c.ScheduleSet) -> None:
-        known = self.schedules.get(x.schedule)
-        if x.spec is None:
-            self.schedules.pop(x.schedule, None)
-            return
-        if known is None:
-            known = self.schedules[x.schedule] = Schedule(x.schedule, x.environment, x.spec, x.at)
-        elif known.paused or (known.spec.cron, known.spec.zone) != (x.spec.cron, x.spec.zone):
-            # What came before this was of another rule, or of nobody's concern (SD-4).
-            known.cursor = max(known.cursor, x.at)
-        known.spec, known.paused, known.by = x.spec, x.paused, x.by
-        known.declaration = x.declaration
-
-    def _scheduled(self, x: c.ScheduleAdvanced) -> None:
-        schedule = self.schedules.get(x.schedule)
-        if schedule is not None:
-            self.advance(schedule, x.instant, x.started)
-            schedule.problem = x.reason or None
-
-    def advance(self, schedule: Schedule, instant: int, run: str | None) -> None:
-        """An instant of a schedule has been decided, also one read from the store."""
-        schedule.cursor = max(schedule.cursor, instant)
-        schedule.run = run or schedule.run
 
     def schedule_named(self, environment: str, name: str) -> Schedule | None:
         """The schedule of that name in an environment."""
@@ -390,101 +335,6 @@ class State:
         latest = earlier.steps[1].latest(earlier.environment) or earlier.steps[1].executions[-1]
         end = self.end_of(latest.id)[1]
         return end is not None and end.run is run
-
-    def _forgotten(self, x: c.CacheForgotten) -> None:
-        for execution in x.executions:
-            self.forgotten[execution] = None
-            self._uncache(execution)
-
-    def _session(self, x: c.SessionOpened) -> None:
-        pickles = self.pickles.setdefault(x.environment, {})
-        self.sessions[x.session] = Session(x.session, x.environment, x.token_hash, x.at, pickles)
-        launch = self.launches.get(x.launch or "")
-        if launch is not None:
-            launch.session = x.session
-            self.launched[x.session] = launch
-
-    def _incarnation(self, x: c.IncarnationSet) -> None:
-        session = self.sessions.get(x.session)
-        if session is not None:
-            session.incarnation = x.incarnation
-            session.draining = False
-
-    def _connected(self, x: c.Connected) -> None:
-        session = self.sessions[x.session]
-        session.lost_at = x.lost_at
-        session.connected_at = x.at if x.hello else session.connected_at
-        session.connection = x.hello.connection if x.hello else None
-        if x.hello is not None:
-            session.describe(x.hello)
-
-    def _announced(self, x: c.Announced) -> None:
-        self.sessions[x.session].host_repositories(x.repositories)
-
-    def _pickled(self, x: c.TargetPickled) -> None:
-        pickles = self.pickles.setdefault(x.environment, {})
-        pickles.pop((x.repository, x.target), None)
-        if x.definition is not None:
-            kept = Pickled(x.definition, x.python, x.session)
-            if x.session not in self.sessions:  # over for so long that its rows have gone
-                kept.owner = None
-            pickles[(x.repository, x.target)] = kept
-
-    def _drained(self, x: c.Drained) -> None:
-        self.sessions[x.session].draining = True
-
-    def _acknowledged(self, x: c.Acknowledged) -> None:
-        self.sessions[x.session].unacknowledged.pop(x.execution, None)
-
-    def _session_ended(self, x: c.SessionEnded) -> None:
-        session = self.sessions.pop(x.session, None)
-        for kept in session.pickles.values() if session else ():
-            if kept.owner == x.session:
-                # A generic agent may take over (CO-4).
-                kept.owner = None
-        launch = self.launched.pop(x.session, None)
-        if launch is not None:
-            launch.is_lost = True
-        for execution in session.held.values() if session else ():
-            self._give_back(execution)
-            if execution.result is not None:
-                self._bury(execution)
-
-    def _pool(self, x: c.PoolSet) -> None:
-        pool = self.pools.get(x.pool)
-        if pool is None:
-            pool = self.pools[x.pool] = Pool(x.pool, x.environment, x.name, x.spec)
-            self.pools_in.setdefault(x.environment, {})[x.pool] = pool
-        if pool.content == 0 or x.spec != pool.spec or x.state != pool.state:
-            pool.failures, pool.retry_at = 0, 0
-        if pool.content == 0 or x.spec != pool.spec:
-            pool.content = x.revision
-        pool.spec, pool.state, pool.revision = x.spec, x.state, x.revision
-        self._drop_pool(pool)
-
-    def _drop_pool(self, pool: Pool) -> None:
-        if pool.state == "deleted" and not pool.launches:
-            self.pools_in[pool.environment].pop(pool.id, None)
-            self.pools.pop(pool.id, None)
-
-    def _launch(self, x: c.LaunchWanted) -> None:
-        pool = self.pools[x.pool]
-        launch = LaunchRecord(x.launch, pool, x.launcher, x.at)
-        pool.launches[x.launch] = self.launches[x.launch] = launch
-
-    def _launch_retired(self, x: c.LaunchRetired) -> None:
-        launch = self.launches[x.launch]
-        launch.retired_at, launch.reason = x.at, x.reason
-
-    def _launch_ended(self, x: c.LaunchEnded) -> None:
-        launch = self.launches.pop(x.launch)
-        self.launched.pop(launch.session or "", None)
-        pool = self.pools[x.pool]
-        del pool.launches[x.launch]
-        pool.failures, pool.retry_at = x.failures, x.retry_at
-        if x.error is not None or not x.failures:
-            pool.error, pool.lines = x.error, x.lines
-        self._drop_pool(pool)
 
     def _run(self, x: c.RunCreated) -> None:
         run = Run(x.run, x.environment, x.repository, x.target, x.at)
@@ -604,50 +454,6 @@ class State:
         execution.required_code, execution.reuse = x.code, x.reuse
         self._refer(execution.id, x.gate)
 
-    def _cache(self, x: c.CacheChecked) -> None:
-        execution = self.executions[x.execution]
-        if execution.cache is not None:  # its key has changed with what handles in it lead to
-            self._uncache(execution.id)
-        note = execution.cache = CacheNote(x.key, x.namespace, x.parts)
-        note.outcome, note.source, note.detail = x.outcome, x.source, x.detail
-        if x.key is not None and x.source is None and x.execution not in self.forgotten:
-            self.add_cache_entry(execution.id, execution.environment, note, execution.order)
-
-    def add_cache_entry(
-        self, execution: str, environment: str, note: CacheNote, order: int
-    ) -> CacheEntry:
-        """Index an execution that may serve lookups of its key."""
-        assert note.key is not None
-        entries = self.cache.setdefault((environment, note.key), {})
-        if execution in entries:  # a finished run read again: its entry was there all the time
-            self.entries[execution] = entries[execution]
-            return entries[execution]
-        entry = CacheEntry(execution, environment, note.key, note.namespace, order)
-        entry.parts = note.parts
-        entries[execution] = self.entries[execution] = entry
-        if len(entries) > 2 * CANDIDATES:
-            self._thin_out(entries)
-        newest = self.namespaces.setdefault(note.namespace, {})
-        newest[execution] = entry
-        while len(newest) > NEAREST:
-            del newest[next(iter(newest))]
-        return entry
-
-    def _thin_out(self, entries: dict[str, CacheEntry]) -> None:
-        """Only the newest values can serve; so a lookup's cost does not grow with history."""
-        valued = [entry for entry in entries.values() if entry.value_at is not None]
-        for entry in sorted(valued, key=lambda e: e.order)[:-CANDIDATES]:
-            self._uncache(entry.execution)
-
-    def _uncache(self, id: str) -> None:
-        entry = self.entries.pop(id, None)
-        if entry is None:
-            return
-        entries = self.cache[entry.environment, entry.key]
-        del entries[id]
-        if not entries:
-            del self.cache[entry.environment, entry.key]
-
     def _assigned(self, x: c.Assigned) -> None:
         execution = self.executions[x.execution]
         execution.status = next_status(execution.status, Trigger.ASSIGNED)
@@ -670,7 +476,7 @@ class State:
         if not uses or uses[-1][0] <= at:  # not so for a finished run that is read again
             uses.append((at, environment))
 
-    def _give_back(self, execution: Execution) -> None:
+    def give_back(self, execution: Execution) -> None:
         """Its process is dead, and with it all that it held of named slots."""
         for name in execution.step.submission.options.slots or ():
             found = self.holders.get(name, {})
@@ -733,7 +539,7 @@ class State:
         self._unrefer(execution)
         self._pin(execution)
         self._release(execution, x.frees)
-        self._settle_cache(execution, x.at)
+        entries.settle(self, execution, x.at)
         if x.successor is not None or isinstance(x.result, LINKS):
             self._move_memos(x.execution)
         elif _is_settled(execution):
@@ -746,7 +552,7 @@ class State:
             # Read after a restart: a session that is over has taken its processes with it.
             execution.process = Process.GONE
         if execution.process is not Process.STOPPING:
-            self._give_back(execution)
+            self.give_back(execution)
         if session is None:
             return
         session.resuming.pop(execution.id, None)
@@ -760,20 +566,11 @@ class State:
         if frees:
             session.blocked[execution.id] = execution
 
-    def _bury(self, execution: Execution) -> None:
+    def bury(self, execution: Execution) -> None:
         """The process of an ended execution is dead."""
         execution.process = Process.GONE
         execution.step.stopping.pop(execution.id, None)
         execution.run.stopping.pop(execution.id, None)
-
-    def _settle_cache(self, execution: Execution, at: int) -> None:
-        entry = self.entries.get(execution.id)
-        if entry is None:
-            return
-        if isinstance(execution.result, Returned):
-            entry.value_at, entry.code = at, execution.code
-        else:
-            self._uncache(execution.id)
 
     def _link(self, x: c.LinkSucceeded) -> None:
         execution = self.executions[x.execution]
@@ -784,7 +581,7 @@ class State:
 
     def _process(self, x: c.ProcessEnded) -> None:
         execution = self.executions[x.execution]
-        self._bury(execution)
+        self.bury(execution)
         self._release(execution, False)
 
     def _asset(self, x: c.AssetRecorded) -> None:
@@ -868,33 +665,33 @@ def _is_settled(end: Execution | None) -> bool:
 
 
 _APPLY: dict[type[c.Change], Callable[[State, Any], None]] = {
-    c.EnvironmentSet: State._environment,
-    c.ManifestSet: State._manifest,
-    c.SettingSet: State._setting,
-    c.SlotSet: State._slot,
-    c.ScheduleSet: State._schedule,
-    c.ScheduleAdvanced: State._scheduled,
+    c.EnvironmentSet: facts_of_environments.set_environment,
+    c.ManifestSet: facts_of_environments.set_manifest,
+    c.SettingSet: facts_of_environments.set_setting,
+    c.SlotSet: facts_of_environments.set_slot,
+    c.ScheduleSet: facts_of_environments.set_schedule,
+    c.ScheduleAdvanced: facts_of_environments.advance_schedule,
     c.RunPinned: State._pinned,
     c.RunsRemoved: State._removed,
-    c.CacheForgotten: State._forgotten,
-    c.SessionOpened: State._session,
-    c.PoolSet: State._pool,
-    c.LaunchWanted: State._launch,
-    c.LaunchRetired: State._launch_retired,
-    c.LaunchEnded: State._launch_ended,
-    c.IncarnationSet: State._incarnation,
-    c.SessionEnded: State._session_ended,
-    c.Connected: State._connected,
-    c.Announced: State._announced,
-    c.TargetPickled: State._pickled,
-    c.Drained: State._drained,
-    c.Acknowledged: State._acknowledged,
+    c.CacheForgotten: entries.forget,
+    c.SessionOpened: facts_of_agents.open_session,
+    c.PoolSet: facts_of_agents.set_pool,
+    c.LaunchWanted: facts_of_agents.want_launch,
+    c.LaunchRetired: facts_of_agents.retire_launch,
+    c.LaunchEnded: facts_of_agents.end_launch,
+    c.IncarnationSet: facts_of_agents.set_incarnation,
+    c.SessionEnded: facts_of_agents.end_session,
+    c.Connected: facts_of_agents.connect,
+    c.Announced: facts_of_agents.announce,
+    c.TargetPickled: facts_of_agents.pickle,
+    c.Drained: facts_of_agents.drain,
+    c.Acknowledged: facts_of_agents.acknowledge,
     c.RunCreated: State._run,
     c.StepCreated: State._step,
     c.ChildJoined: State._child,
     c.GroupNamed: State._group,
     c.ExecutionCreated: State._execution,
-    c.CacheChecked: State._cache,
+    c.CacheChecked: entries.check,
     c.Assigned: State._assigned,
     c.Started: State._started,
     c.CodeRecorded: State._code,

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from peewee import SqliteDatabase
 
+from coflux.server.core import entries
 from coflux.server.core.changes import Change, InputCreated, ScheduleAdvanced
 from coflux.server.core.entities import AssetRecord, CacheNote
 from coflux.server.core.state import State
@@ -86,7 +87,7 @@ class Reader:
         state.load(self._changes("SELECT data FROM journal WHERE run IS NULL ORDER BY seq"))
         for id, instant, run in self._rows("SELECT id, instant, run FROM schedule"):
             if id in state.schedules:
-                state.advance(state.schedules[id], instant, run)
+                state.schedules[id].advance(instant, run)
         self._load_cache(state)
         state.order = self.newest()
         self._load_idempotency(state)
@@ -264,7 +265,7 @@ class Reader:
             code,
         ) in self._database.execute_sql(sql):
             note = CacheNote(bytes(key), namespace, codec.decode_parts(parts))
-            entry = state.add_cache_entry(execution, environment, note, seq)
+            entry = entries.add(state, execution, environment, note, seq)
             entry.value_at, entry.code = value_at, code
 
     def _load_idempotency(self, state: State) -> None:
