@@ -13,6 +13,7 @@ from coflux.model import Abandoned, Returned
 from coflux.server.core import (
     caching,
     cancellation,
+    entries,
     gates,
     inputs,
     links,
@@ -90,8 +91,8 @@ def failures_are_cached() -> Any:
             entry.value_at is not None or (leader is not None and leader.result is not None)
         )
 
-    def settle_cache(self: State, execution: Execution, at: int) -> None:
-        entry = self.entries.get(execution.id)
+    def settle(state: State, execution: Execution, at: int) -> None:
+        entry = state.entries.get(execution.id)
         if entry is not None:
             entry.value_at = at
 
@@ -99,7 +100,7 @@ def failures_are_cached() -> Any:
     def both() -> Iterator[None]:
         with (
             replaced(caching, "_serves", serves),
-            replaced(State, "_settle_cache", settle_cache),
+            replaced(entries, "settle", settle),
         ):
             yield
 
@@ -122,7 +123,7 @@ def slots_leak() -> Any:
     """ST-5: a process that is dead keeps its slot."""
 
     def process(self: State, change: c.ProcessEnded) -> None:
-        self._bury(self.executions[change.execution])
+        self.bury(self.executions[change.execution])
 
     return replaced(_APPLY, c.ProcessEnded, process)
 
