@@ -93,17 +93,39 @@ def common(function: C) -> C:
 
 # --- arguments of targets ---------------------------------------------------------------------
 
+_LITERAL = "coflux.literal"
+_POWER = re.compile(r"-\d+(\.\d+)?e[+-]?\d+")
+
+
+class TakesArguments(click.Command):
+    """A command with arguments of a target: `--` ends its options, numbers below zero are none."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # What is meant as an option and is none is told by `read_arguments`.
+        self.ignore_unknown_options = True
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Remember how many come after `--`."""
+        end = args.index("--") if "--" in args else len(args)
+        ctx.meta[_LITERAL] = len(args[end + 1 :])
+        # The e of -1e3 would be taken for an option; JSON takes a capital one as well.
+        options = [text.upper() if _POWER.fullmatch(text) else text for text in args[:end]]
+        return super().parse_args(ctx, [*options, *args[end:]])
+
 
 def read_arguments(texts: Sequence[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Positional and named arguments from the command line.
 
     Each is JSON, or a string where it is not JSON; `name=ARG` binds by name. A string that looks
-    like something else (also like an option) is written in JSON's quotes.
+    like something else is written in JSON's quotes, one that looks like an option after `--`.
     """
     positional: list[Any] = []
     named: dict[str, Any] = {}
-    for text in texts:
-        if re.match(r"--?[^\W\d]", text):
+    context = click.get_current_context(silent=True)
+    literal = 0 if context is None else context.meta.get(_LITERAL, 0)
+    for left, text in zip(range(len(texts), 0, -1), texts, strict=True):
+        if left > literal and re.match(r"--?[^\W\d]", text):
             # Numbers below zero are arguments; all else was meant as an option.
             raise click.NoSuchOption(text.partition("=")[0])
         match = re.fullmatch(r"([^\W\d]\w*)=(.*)", text, re.DOTALL)

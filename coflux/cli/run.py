@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from coflux.cli.options import Invocation, common, read_arguments
+from coflux.cli.options import Invocation, TakesArguments, common, read_arguments
 from coflux.cli.output import note
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(cls=TakesArguments)
 @click.argument("target", metavar="FILE.py:TARGET")
 @click.argument("arguments", metavar="[ARG]...", nargs=-1, type=click.UNPROCESSED)
 @common
@@ -18,7 +18,8 @@ def run(call: Invocation, target: str, arguments: tuple[str, ...]) -> int:
     """Run one target and print its result.
 
     Uses the server that runs over ./.coflux, or starts one for as long as this takes. Each ARG is
-    JSON, or a string where it is not JSON; `name=ARG` binds by name.
+    JSON, or a string where it is not JSON; `name=ARG` binds by name. After `--` nothing is
+    an option.
     """
     from coflux.cli.embedded import Embedded
     from coflux.cli.repositories import load_target

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from coflux.cli.options import Invocation, common, read_arguments
+from coflux.cli.options import Invocation, TakesArguments, common, read_arguments
 from coflux.cli.output import emit, moment, status, table
 
 CATCH_UP = click.Choice(["none", "latest", "all"])
@@ -49,7 +49,7 @@ def inspect(call: Invocation, name: str) -> None:
     table(("instant (local time)", "run", "why not"), rows, "It has not been due yet.")
 
 
-@schedules.command(context_settings={"ignore_unknown_options": True})
+@schedules.command(cls=TakesArguments)
 @click.argument("name")
 @click.argument("target", metavar="REPOSITORY/TARGET")
 @click.argument("arguments", metavar="[ARG]...", nargs=-1, type=click.UNPROCESSED)
@@ -81,7 +81,8 @@ def create(
 ) -> None:
     """Create the schedule NAME, which starts REPOSITORY/TARGET.
 
-    Each ARG is JSON, or a string where it is not JSON; `name=ARG` binds by name.
+    Each ARG is JSON, or a string where it is not JSON; `name=ARG` binds by name. After `--` nothing
+    is an option.
     """
     positional, named = read_arguments(arguments)
     found = call.client.schedules.create(

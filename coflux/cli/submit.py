@@ -6,12 +6,19 @@ from typing import Any
 
 import click
 
-from coflux.cli.options import Duration, Invocation, common, read_arguments, read_tags
+from coflux.cli.options import (
+    Duration,
+    Invocation,
+    TakesArguments,
+    common,
+    read_arguments,
+    read_tags,
+)
 from coflux.cli.output import emit
 from coflux.cli.watch import wait_for_run
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(cls=TakesArguments)
 @click.argument("target", metavar="REPOSITORY/TARGET")
 @click.argument("arguments", metavar="[ARG]...", nargs=-1, type=click.UNPROCESSED)
 @click.option("--no-wait", is_flag=True, help="Print the run's id and do not wait for it.")
@@ -43,7 +50,8 @@ def submit(
 ) -> int:
     """Start a run of REPOSITORY/TARGET and wait for its result.
 
-    Each ARG is JSON, or a string where it is not JSON; `name=ARG` binds by name.
+    Each ARG is JSON, or a string where it is not JSON; `name=ARG` binds by name. After `--` nothing
+    is an option.
     """
     positional, named = read_arguments(arguments)
     if "/" not in target:

@@ -118,6 +118,20 @@ def test_a_number_below_zero_is_an_argument(submitted: Puppet, coflux: Coflux) -
     assert submitted.asked[0].body["arguments"] == [-1, -0.5]
 
 
+def test_an_exponent_is_no_option(submitted: Puppet, coflux: Coflux) -> None:
+    coflux("submit", "repo/report", "-1e3", "-2.5e-1", "--no-wait")
+    assert submitted.asked[0].body["arguments"] == [-1000, -0.25]
+
+
+@pytest.mark.parametrize("before", [("repo/report", "--"), ("--", "repo/report")])
+def test_two_dashes_end_the_options(
+    submitted: Puppet, coflux: Coflux, before: tuple[str, ...]
+) -> None:
+    coflux("submit", "--no-wait", *before, "-5", "--no-wait", "-q", "x=--json")
+    assert submitted.asked[0].body["arguments"] == [-5, "--no-wait", "-q"]
+    assert submitted.asked[0].body["keyword_arguments"] == {"x": "--json"}
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -125,6 +139,7 @@ def test_a_number_below_zero_is_an_argument(submitted: Puppet, coflux: Coflux) -
         ("submit", "repo/report", "a=1", "a=2"),
         ("submit", "repo/report", "--no-such-option"),
         ("submit", "repo/report", "-q"),
+        ("submit", "repo/report", "-q", "--", "-q"),
         ("submit", "repo/report", "--delay", "soon"),
         ("submit", "repo/report", "--requires", "gpu:"),
         ("runs", "set-result", "R1:1", "--reason", "x"),
