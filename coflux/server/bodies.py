@@ -15,6 +15,7 @@ from msgspec import UNSET, UnsetType
 from coflux.errors import InvalidRequest
 from coflux.model import CatchUp, Definition, Overlap, Requires, RetryPolicy, Submission
 from coflux.server.access import Right
+from coflux.server.choices import choices_at
 
 #: Longest JSON body (section 32).
 MAX_BODY = 8 * 1024 * 1024
@@ -309,6 +310,7 @@ class ActivityRequest(Body):
 # --- decoding ---------------------------------------------------------------------------------
 
 _PATH = re.compile(r"(?P<problem>.*?)(?: - at (?:`key` in )?`\$(?P<path>[^`]*)`)?", re.DOTALL)
+_CHOICE = re.compile(r"Invalid enum value (?P<value>.*)", re.DOTALL)
 _NAMED = re.compile(r"Object (?:missing required field|contains unknown field) `(?P<name>[^`]*)`")
 
 
@@ -320,16 +322,20 @@ def decode_body(body: bytes, type: type[T]) -> T:
     try:
         return msgspec.json.decode(body or b"{}", type=type)
     except msgspec.ValidationError as error:
-        raise _refusal(str(error)) from error
+        raise _refusal(str(error), type) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"The body is not valid JSON: {error}.") from error
     except RecursionError as error:
         raise InvalidRequest("The body is nested too deeply.") from error
 
 
-def _refusal(text: str) -> InvalidRequest:
+def _refusal(text: str, type: Any) -> InvalidRequest:
     match = _PATH.fullmatch(text)
     problem, path = (match["problem"], match["path"] or "") if match else (text, "")
+    given = _CHOICE.fullmatch(problem)
+    choices = choices_at(type, path) if given else []
+    if given and choices:
+        problem = f"{given['value'][:100]} is none of {', '.join(choices)}"
     named = _NAMED.match(problem)
     field = f"{path}.{named['name']}" if named else path
     field = field.lstrip(".")

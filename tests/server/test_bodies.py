@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from coflux.errors import InvalidRequest
-from coflux.server.bodies import NewRun, SlotDefinition, decode_body
+from coflux.server.bodies import NewHook, NewRun, Rerun, SlotDefinition, decode_body
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,39 @@ def test_a_field_that_does_not_fit_is_named_by_its_path_LI_1(
     with pytest.raises(InvalidRequest) as refused:
         decode_body(json.dumps(body).encode(), type)
     assert refused.value.fields["field"] == field
+
+
+@pytest.mark.parametrize(
+    ("type", "body", "message"),
+    [
+        (Rerun, {"code": "new"}, "'new' is none of current, original (at `code`)."),
+        (
+            NewHook,
+            {"name": "x", "kind": "command", "outcomes": ["failed", "late"]},
+            "'late' is none of succeeded, failed, cancelled (at `outcomes[1]`).",
+        ),
+        (
+            NewRun,
+            {"submission": {"repository": "r", "target": "t", "type": "job"}},
+            "'job' is none of workflow, task, sensor (at `submission.type`).",
+        ),
+        (
+            NewRun,
+            {
+                "submission": {
+                    "repository": "r",
+                    "target": "t",
+                    "type": "task",
+                    "arguments": {"a": {"format": "zip"}},
+                }
+            },
+            "'zip' is none of native, pickle, default (at `submission.arguments[...].format`).",
+        ),
+    ],
+)
+def test_a_value_that_is_not_among_the_allowed_is_refused_with_them_LI_1(
+    type: Any, body: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        decode_body(json.dumps(body).encode(), type)
+    assert str(refused.value) == message

@@ -236,10 +236,21 @@ class Call:
         """The core's answer; its refusal raised as the error that it is (ER-4)."""
         effect = await self.orchestrator.ask(event, self.principal.name)
         if isinstance(effect, fx.Refuse):
-            message = effect.message[:1].upper() + effect.message[1:]
+            message = sentence(effect.message, effect.field)
             raise REFUSALS.get(effect.code, InvalidRequest)(message, field=effect.field)
         assert isinstance(effect, answer)
         return effect
+
+
+def sentence(message: str, field: str | None = None) -> str:
+    """What is wrong, as a sentence begins; but the name of a field stays as it is written."""
+    word = message.partition(" ")[0]
+    # Words such as "environment" are names only where they are what the sentence is about.
+    is_subject = re.match(r"\w+ (is|has|names|must|may|takes|needs)\b", message) is not None
+    is_name = is_subject and word == (field or "").rpartition(".")[2]
+    if is_name or re.search(r"[_.=]", word):
+        return message
+    return message[:1].upper() + message[1:]
 
 
 def parse_id(id: str) -> Id:

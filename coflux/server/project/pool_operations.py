@@ -22,7 +22,7 @@ from coflux.server.core.entities import Environment, LaunchRecord, Pool
 from coflux.server.core.pools import unknown
 from coflux.server.core.state import State
 from coflux.server.launchers.launcher import check_settings
-from coflux.server.project.calls import Call
+from coflux.server.project.calls import Call, sentence
 from coflux.server.project.pools import Pools
 
 #: Stands for the value of a secret.
@@ -162,7 +162,7 @@ def _pool(call: Call, environment: Environment, name: str) -> Pool:
     pool = call.state.pool_named(environment.id, name)
     if pool is None:
         message = unknown(call.state, environment, name)
-        raise NotFound(f"{message[:1].upper()}{message[1:]}.", field="name")
+        raise NotFound(f"{sentence(message)}.", field="name")
     return pool
 
 
@@ -208,7 +208,7 @@ def _check(call: Call, spec: PoolSpec, prefix: str = "") -> None:
         )
     problem = check_settings(launcher, spec.settings)
     if problem is not None:
-        raise InvalidRequest(f"{problem[:1].upper()}{problem[1:]}.", field=f"{prefix}settings")
+        raise InvalidRequest(f"{sentence(problem)}.", field=f"{prefix}settings")
 
 
 def _pools(call: Call) -> Pools:
