@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a server that is a puppet, and surroundings without settings."""
+"""For all tests: how many run at once, a puppet of a server, and surroundings without settings."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 from puppet_server import Puppet, start
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: there is always a test that waits for something."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture
