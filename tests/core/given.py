@@ -161,9 +161,13 @@ class World:
 
     def handle(self, event: e.Event) -> list[fx.Effect]:
         """Have one event decided, with what it names read from the journal."""
-        self.machine.fetch(event, self.family)
+        self.machine.fetch(event, self.family, self.was_removed)
         self._keep(self.machine.handle(event, self.now))
         return self.effects
+
+    def was_removed(self, run: str) -> bool:
+        """Whether that run was there once."""
+        return any(isinstance(x, c.RunsRemoved) and run in x.runs for x in self.journal)
 
     def _keep(self, outcome: Any) -> None:
         self.changes, self.effects = outcome.changes, outcome.effects

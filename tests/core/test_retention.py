@@ -205,10 +205,41 @@ def test_a_handle_to_a_removed_run_fails_when_it_is_used_and_not_before_VA(world
     world.start(asking)
     world.waits(asking, f"{gone}:1:1")
     assert f"{gone}:1:1" in world.refusal("not_found")
-    world.calls(asking, "t", handles(f"{gone}:1:1"))
-    assert f"argument a refers to {gone}:1:1" in world.refusal("not_found")
+    assert "was removed" in world.refusal("not_found")
     world.returns(asking)
     assert world.run_status(asking) == "succeeded"
+
+
+def test_a_handle_to_a_removed_run_is_a_value_that_fails_only_when_used_VA(world: World) -> None:
+    world.agent()
+    gone = finished(world)
+    assert propose(world, gone)
+    passing = world.submit("wf", handles(f"{gone}:1:1"), wait=True, cache=True)
+    world.start(passing)
+    child = world.calls(passing, "t", handles(f"{gone}:1:1"), memo=True)
+    world.start(child)
+    world.waits(child, f"{gone}:1:1")
+    assert "was removed" in world.refusal("not_found")
+    world.returns(child)
+    world.returns(passing)
+    again = world.rerun(passing)
+    world.restart()
+    world.agent()
+    world.start(again)
+    world.waits(again, f"{gone}:1:1")
+    assert "was removed" in world.refusal("not_found")
+
+
+def test_a_handle_to_what_never_was_is_refused_where_it_comes_in_LI_1(world: World) -> None:
+    world.agent()
+    gone = finished(world)
+    assert propose(world, gone)
+    asking = world.submit("wf")
+    world.start(asking)
+    world.calls(asking, "t", handles("R999:1:1"))
+    assert "argument a refers to R999:1:1" in world.refusal("not_found")
+    world.calls(asking, "t", handles(f"{gone}:1:1", "R999:1:1"))
+    assert "R999:1:1" in world.refusal("not_found")
 
 
 def test_what_is_kept_how_long_unless_somebody_says_otherwise() -> None:

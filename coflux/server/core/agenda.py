@@ -94,6 +94,8 @@ class Agenda:
         self.capped: dict[str, dict[str, None]] = {}
         #: Initial executions that wait for earlier runs of their schedule, by schedule (SD-5).
         self.in_turn: dict[str, dict[str, None]] = {}
+        #: Runs that the event at hand names and that there were once (DM-2).
+        self.removed: set[str] = set()
         #: Submissions that wait until their run is released, by run.
         self.held_requests: dict[str, dict[tuple[str, int], StepsRequested]] = {}
         #: Units of named slots that a waiting holder has lent: borrower -> name, by lender.

@@ -118,12 +118,19 @@ class Machine:
                         # Before the first is settled: the run is not finished before the last.
                         self.agenda.follow(execution)
 
-    def fetch(self, event: e.Event, family: Callable[[str], list[Change]]) -> list[str]:
+    def fetch(
+        self,
+        event: e.Event,
+        family: Callable[[str], list[Change]],
+        was_removed: Callable[[str], bool] = lambda run: False,
+    ) -> list[str]:
         """Read what an event names, and what links in that lead to, from the store.
 
-        `family` gives the changes of a run and of its family. Returns the roots that were read.
+        `family` gives the changes of a run and of its family; `was_removed` is asked of runs that
+        have none. Returns the roots that were read.
         """
         state, read = self.state, []
+        self.agenda.removed.clear()
         todo = [*dict.fromkeys(run_of(id) for id in _named(event)), *state.absent]
         for run in todo:  # grows while it is gone through
             if not run or run in state.runs:
@@ -133,6 +140,8 @@ class Machine:
                 state.load(facts)
                 read.append(state.runs[run].root)
                 self._note_dead(state.runs[run].root, event)
+            elif was_removed(run):
+                self.agenda.removed.add(run)
             todo += [absent for absent in state.absent if absent not in todo]
         state.absent.clear()
         return read

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
-from coflux.model import Definition, Group, Reference, Submission
+from coflux.model import Definition, Group, Reference, Submission, run_of
 from coflux.server.core import bounds, caps, deferral, memo, waiting
 from coflux.server.core.changes import (
     ChildJoined,
@@ -178,7 +178,8 @@ def _references_exist(turn: Turn, to: Requester, submission: Submission) -> bool
 def _is_there(turn: Turn, reference: Reference) -> bool:
     if reference.kind == "asset":
         return reference.id in turn.state.assets
-    return turn.state.is_known(reference.id)
+    # A handle to a removed run is a value that fails only when used (VA).
+    return turn.state.is_known(reference.id) or run_of(reference.id) in turn.agenda.removed
 
 
 def _call(turn: Turn, parent: Execution, submission: Submission, request: tuple[int, int]) -> None:

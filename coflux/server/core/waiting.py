@@ -6,7 +6,7 @@ resolved (`settling`), gates of queued executions (`scheduling`).
 
 from __future__ import annotations
 
-from coflux.model import Returned, Suspended, is_input
+from coflux.model import Returned, Suspended, is_input, run_of
 from coflux.server.core import cancellation, caps, circles, results, slots
 from coflux.server.core.agenda import Waiter
 from coflux.server.core.changes import Blocked, Depended, ExecutionCreated, Unblocked
@@ -37,7 +37,9 @@ def requested(turn: Turn, event: WaitRequested) -> None:
     unknown = next((h for h in event.handles if not turn.state.is_known(h)), None)
     if unknown is not None:
         what = "input" if is_input(unknown) else "execution"
-        turn.refuse(event.to, "not_found", f"there is no {what} {unknown}")
+        is_removed = run_of(unknown) in turn.agenda.removed
+        hint = " any more: its run was removed" if is_removed else ""
+        turn.refuse(event.to, "not_found", f"there is no {what} {unknown}{hint}")
         return
     if event.first and not event.handles:
         turn.refuse(event.to, "invalid", "select needs at least one handle", "handles")

@@ -399,7 +399,8 @@ class Orchestrator:
 
     def _fetch(self, event: Event) -> None:
         """Bring what the event names and what is only in the store into memory."""
-        for root in self.machine.fetch(event, self._family):
+        was_removed = self.store.reader.is_taken
+        for root in self.machine.fetch(event, self._family, was_removed):
             self._finished.note(root)
         for key in self.machine.missing_assets(event):
             reader = self.store.reader
