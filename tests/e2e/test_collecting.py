@@ -97,6 +97,20 @@ def test_a_pinned_run_keeps_the_run_and_the_files_that_it_took_from_the_cache_DM
     assert "no earlier entry" in str(fresh.client().explain_cache(f"{again}:2"))
 
 
+def test_a_step_whose_argument_is_no_longer_stored_is_not_run_again_RR(fresh: Stack) -> None:
+    fresh.start_server()
+    fresh.write("echo.py", ECHO)
+    fresh.start_agent("echo.py", "--register")
+    run = fresh.submit("echo/echo", "x" * 10_000)
+    assert fresh.value(run) == "x" * 10_000
+    (stored,) = blobs(fresh)
+    next(fresh.data_dir.glob(f"projects/*/blobs/??/{stored}")).unlink()
+    refused = fresh.cli("runs", "rerun", run)
+    assert refused.code == 3
+    assert f"its argument text is no longer stored (blob {stored})" in refused.err
+    assert len(fresh.client().view(run).steps[0].executions) == 1
+
+
 def test_removing_needs_the_admin_right_AU_2(fresh: Stack) -> None:
     fresh.start_server()
     token = fresh.cli("tokens", "create", "--name", "worker", "--right", "run", "--json").json
@@ -106,6 +120,14 @@ def test_removing_needs_the_admin_right_AU_2(fresh: Stack) -> None:
 
 
 # --- while it goes on ---------------------------------------------------------------------------
+
+ECHO = """\
+import coflux as cf
+
+@cf.workflow()
+def echo(text):
+    return text
+"""
 
 BIG = """
 from pathlib import Path

@@ -33,6 +33,12 @@ def _scheduled_at(state: State, execution: Execution) -> int | None:
     return root.scheduled_at
 
 
+def arguments(state: State, execution: Execution) -> dict[str, Value]:
+    """What it is run with: the newest checkpoint, else the step's arguments."""
+    saved = checkpoint(state, execution)
+    return execution.step.submission.arguments if saved is None else saved
+
+
 def checkpoint(state: State, execution: Execution) -> dict[str, Value] | None:
     """The newest checkpoint its environment or an ancestor wrote (RC-5)."""
     written = execution.step.checkpoints

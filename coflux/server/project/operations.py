@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
-from coflux.errors import Forbidden, InvalidRequest, NotFound
-from coflux.model import Error, Raised, Result, Returned, run_of, target_id
+from coflux.errors import Conflict, Forbidden, InvalidRequest, NotFound
+from coflux.model import Error, Raised, Result, Returned, Value, run_of, target_id
 from coflux.server.access import Principal, Scope
 from coflux.server.core import effects as fx
 from coflux.server.core import events as e
+from coflux.server.core import sending
 from coflux.server.core.entities import Environment, Execution
 from coflux.server.core.statuses import Status
 from coflux.server.core.submission import nearest
@@ -150,7 +151,8 @@ async def cancel(call: Call) -> Any:
 
 
 async def rerun(call: Call) -> Any:
-    call.find_execution(call.path["id"], call.body.environment)
+    found, execution = call.find_execution(call.path["id"], call.body.environment)
+    await asyncio.to_thread(_check_stored, call, sending.arguments(found.state, execution))
     body = call.body
     submitted = await call.ask(
         lambda to: e.RerunRequested(
@@ -160,6 +162,18 @@ async def rerun(call: Call) -> Any:
         fx.Submitted,
     )  # fmt: skip
     return _submitted(call, submitted)
+
+
+def _check_stored(call: Call, arguments: Mapping[str, Value]) -> None:
+    """Refuse to run with arguments whose content is gone, as from a damaged disk (RR)."""
+    blobs = call.project.blobs
+    for name, value in arguments.items():
+        if value.blob is not None and not blobs.exists(value.blob):
+            raise Conflict(
+                f"Step {call.path['id']} cannot be run again: its argument {name} is no longer"
+                f" stored (blob {value.blob}).",
+                field=f"arguments.{name}",
+            )
 
 
 async def set_result(call: Call) -> Any:
