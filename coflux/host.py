@@ -123,8 +123,8 @@ class Host(Protocol):
         Raises `ValueError` where the key is defined otherwise here.
         """
 
-    def open_progress(self, name: str) -> str:
-        """A key for a progress bar that no open bar has."""
+    def open_progress(self, name: str, place: str) -> str:
+        """A key for a progress bar that no open bar has, and none of another place in the code."""
 
     def close_progress(self, key: str) -> None:
         """The bar has ended."""

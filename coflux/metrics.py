@@ -6,7 +6,9 @@ sending (the executor), keeping (the server). Outside an execution nothing is re
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from types import FrameType
 from typing import Generic, SupportsFloat, TypeVar
 
 from coflux import host as hosts
@@ -106,13 +108,16 @@ class Metric:
 class Bar:
     """Progress by count, as one metric of an execution: what `progress` and bridges show.
 
-    Its key is `name`, with a number where a bar of that name is open in the execution.
+    Its key is `name`, with a number where another place in the code, or a bar that is still open,
+    has that in the execution. So two loops are told apart, and an inner loop has one key, not one
+    for each time that it is run through.
     """
 
-    def __init__(self, name: str, total: float | None) -> None:
+    def __init__(self, name: str, total: float | None, place: str) -> None:
         self._host = hosts.current()
         self._total = total
-        self.key = "" if self._host is None else self._host.open_progress(name[:_NAME_LIMIT])
+        name = name[:_NAME_LIMIT]
+        self.key = "" if self._host is None else self._host.open_progress(name, place)
         self._define(None)
 
     def show(self, count: float, total: float | None) -> None:
@@ -131,11 +136,17 @@ class Bar:
             self._host.measure(self.key, count, None, definition, THROTTLE)
 
 
+def place_of(frame: FrameType) -> str:
+    """Where in the code that is, to the instruction."""
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}:{frame.f_lasti}"
+
+
 class progress(Generic[T]):
     """Iterate, and show in the execution how far that has come.
 
     After each item the count is recorded, with the total where it is known (from `len(items)`, or
-    given). Works with `for` and, over what is asynchronous, with `async for`.
+    given). Works with `for` and, over what is asynchronous, with `async for`. Loops at
+    several places of the code have keys of their own: `progress`, `progress 2` and so on.
     """
 
     def __init__(
@@ -154,6 +165,7 @@ class progress(Generic[T]):
         self._items = items
         self._total = None if total is None else _number(total, "total")
         self._name = name
+        self._place = place_of(sys._getframe(1))
 
     def __len__(self) -> int:
         if self._total is None:
@@ -163,7 +175,7 @@ class progress(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         if not isinstance(self._items, Iterable):
             raise TypeError("these items are asynchronous; use `async for`")
-        bar = Bar(self._name, self._total)
+        bar = Bar(self._name, self._total, self._place)
         try:
             for count, item in enumerate(self._items, 1):
                 yield item
@@ -174,7 +186,7 @@ class progress(Generic[T]):
     async def __aiter__(self) -> AsyncIterator[T]:
         if not isinstance(self._items, AsyncIterable):
             raise TypeError("these items are not asynchronous; use `for`")
-        bar = Bar(self._name, self._total)
+        bar = Bar(self._name, self._total, self._place)
         count = 0
         try:
             async for item in self._items:

@@ -56,6 +56,8 @@ class Measuring:
         self._began = began
         self._series: dict[str, _Series] = {}
         self._open: set[str] = set()
+        #: Where in the code the keys of bars belong.
+        self._places: dict[str, str] = {}
         self._change = threading.Condition()
         self._thread: threading.Thread | None = None
         self._is_closed = False
@@ -154,22 +156,25 @@ class Measuring:
 
     # --- progress -------------------------------------------------------------------------------
 
-    def open(self, name: str) -> str:
-        """A key for a progress bar that no open bar has."""
+    def open(self, name: str, place: str) -> str:
+        """A key for a progress bar that no open bar has, and none of another place in the code."""
         with self._change:
             key, number = name, 1
-            while key in self._open or self._is_metric(key):
+            while not self._is_free(key, place):
                 number += 1
                 key = f"{name} {number}"
             self._open.add(key)
+            self._places[key] = place
             return key
 
-    def _is_metric(self, key: str) -> bool:
+    def _is_free(self, key: str, place: str) -> bool:
         series = self._series.get(key)
-        return series is not None and series.definition.kind == "metric"
+        is_metric = series is not None and series.definition.kind == "metric"
+        is_of_another = self._places.get(key, place) != place
+        return not (key in self._open or is_of_another or is_metric)
 
     def close_bar(self, key: str) -> None:
-        """The bar has ended; its key is free."""
+        """The bar has ended; its key is free for the next at that place."""
         with self._change:
             self._open.discard(key)
 

@@ -375,9 +375,9 @@ class Requests:
         """Record a point of a metric (value None: define it only)."""
         self._metrics().record(key, value, at, definition, throttle)
 
-    def open_progress(self, name: str) -> str:
-        """A key for a progress bar that no open bar has."""
-        return self._metrics().open(name)
+    def open_progress(self, name: str, place: str) -> str:
+        """A key for a progress bar that no open bar has, and none of another place in the code."""
+        return self._metrics().open(name, place)
 
     def close_progress(self, key: str) -> None:
         """The bar has ended."""

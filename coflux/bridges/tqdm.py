@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import functools
 import sys
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 from coflux import host as hosts
-from coflux.metrics import Bar
+from coflux.metrics import Bar, place_of
 
 
 class _Nowhere:
@@ -28,6 +28,13 @@ class _Nowhere:
 
     def isatty(self) -> bool:
         return False
+
+
+def _place_outside(frame: FrameType) -> str:
+    """Where the code of somebody else makes a bar."""
+    while frame.f_globals.get("__name__", "").partition(".")[0] == "tqdm" and frame.f_back:
+        frame = frame.f_back
+    return place_of(frame)
 
 
 def adapt(module: ModuleType) -> None:
@@ -46,6 +53,7 @@ def adapt(module: ModuleType) -> None:
                 # Meant is: only where somebody sees it.
                 options["disable"] = False
         self.coflux_is_ours = is_ours
+        self.coflux_place = _place_outside(sys._getframe(1)) if is_ours else ""
         begin(self, *args, **options)
 
     @functools.wraps(display)
@@ -55,7 +63,7 @@ def adapt(module: ModuleType) -> None:
         bar = self.__dict__.get("coflux_bar")
         if bar is None:
             name = str(self.desc or "").strip(": ") or "progress"
-            bar = self.coflux_bar = Bar(name, self.total)
+            bar = self.coflux_bar = Bar(name, self.total, self.coflux_place)
         bar.show(self.n, self.total)
         return True
 

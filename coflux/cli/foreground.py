@@ -264,7 +264,7 @@ class Foreground:
     ) -> None:
         """Not kept."""
 
-    def open_progress(self, name: str) -> str:
+    def open_progress(self, name: str, place: str) -> str:
         """Any key will do."""
         return name
 

@@ -77,6 +77,8 @@ class EngineHost:
         self._keys = itertools.count(1)
         self._groups = itertools.count()
         self._bars: set[str] = set()
+        #: Where in the code the keys of bars belong.
+        self._places: dict[str, str] = {}
         self._definitions: dict[str, MetricDefinition] = {}
         #: Answers by the key of the request; turns of threads that wait for them.
         self.answers: dict[int, Any] = {}
@@ -256,11 +258,16 @@ class EngineHost:
             points = self._engine.metrics.setdefault(key, [])
             points.append((self._engine.elapsed(self.execution) if at is None else at, value))
 
-    def open_progress(self, name: str) -> str:
-        """A key that no open bar has."""
+    def open_progress(self, name: str, place: str) -> str:
+        """A key that no open bar has, and none of another place in the code."""
         names = (name if n == 1 else f"{name} {n}" for n in itertools.count(1))
-        key = next(each for each in names if each not in self._bars)
+        key = next(
+            each
+            for each in names
+            if each not in self._bars and self._places.get(each, place) == place
+        )
         self._bars.add(key)
+        self._places[key] = place
         return key
 
     def close_progress(self, key: str) -> None:

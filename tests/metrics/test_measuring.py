@@ -101,12 +101,21 @@ def test_a_held_point_goes_out_when_its_window_ends_MT_2(bench: Bench) -> None:
 
 def test_progress_bars_have_keys_of_their_own_while_they_are_open(bench: Bench) -> None:
     measuring = bench.measuring
-    assert measuring.open("rows") == "rows"
-    assert measuring.open("rows") == "rows 2"
+    assert measuring.open("rows", "a") == "rows"
+    assert measuring.open("rows", "a") == "rows 2"
     measuring.close_bar("rows")
-    assert measuring.open("rows") == "rows"
+    assert measuring.open("rows", "a") == "rows"
     bench.record(1)
-    assert measuring.open("loss") == "loss 2"
+    assert measuring.open("loss", "a") == "loss 2"
+
+
+def test_bars_of_two_places_in_the_code_have_keys_of_their_own_one_of_an_inner_loop_has_one(
+    bench: Bench,
+) -> None:
+    measuring = bench.measuring
+    for place, key in (("a", "rows"), ("b", "rows 2"), ("b", "rows 2"), ("a", "rows")):
+        assert measuring.open("rows", place) == key
+        measuring.close_bar(key)
 
 
 def test_the_total_of_progress_may_change_and_is_told_with_the_next_point(bench: Bench) -> None:

@@ -36,7 +36,8 @@ def redefine() -> None:
 def bars(count: int) -> int:
     """Bars of our own and of tqdm, printed text between them."""
     for _ in cf.progress(range(count)):
-        pass
+        for _ in cf.progress(range(3)):
+            pass
     for _ in tqdm(range(count), desc="rows"):
         pass
     with trange(count, disable=None, leave=False) as bar:
