@@ -139,6 +139,13 @@ def by_hand(by: str | None, reason: str | None) -> str:
     return "set by hand" + (f" by {by}" if by else "") + (f": {reason}" if reason else "")
 
 
+def cap(held: dict[str, Any], environment: str) -> str:
+    """Which cap holds a run back, and how to raise it (SC-9)."""
+    setting, value = str(held.get("setting")), int(held.get("value") or 0)
+    how = f"coflux env settings {environment} --set {setting}={2 * value}"
+    return f"held: it would come to {setting} {value}; raise it with `{how}`, or cancel the run"
+
+
 def headline(error: dict[str, Any]) -> str:
     """An error in one piece of text: its class, as users write it, and its message."""
     kind, message = str(error.get("type", "")), str(error.get("message", ""))

@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.text import Text
 from rich.tree import Tree
 
-from coflux.cli.output import GLYPHS, WORDS, by_hand, clean, duration, headline
+from coflux.cli.output import GLYPHS, WORDS, by_hand, cap, clean, duration, headline
 from coflux.client.views import Attempt, RunView, Step
 
 #: A step with more children than this shows them in counts, and failed ones by themselves.
@@ -57,6 +57,8 @@ def draw(view: RunView, now_ms: int | None = None) -> Tree:
         head.append(f"  {view.environment}", "dim")
     if view.pinned:
         head.append(f"  pinned by {clean(str(view.pinned.get('by', '')))}", "cyan")
+    if view.held and not view.is_finished:
+        head.append(f"  {clean(cap(view.held, view.environment))}", "yellow")
     if view.mixed_code:
         head.append(f"  several versions of {', '.join(view.mixed_code)}", "yellow")
     tree = Tree(head, guide_style="dim")

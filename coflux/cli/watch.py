@@ -12,6 +12,7 @@ import click
 
 from coflux.cli.output import (
     by_hand,
+    cap,
     clean,
     duration,
     emit,
@@ -99,6 +100,9 @@ def _print_lines(run: Run) -> None:
             click.echo(f"{view.run} {view.target} in {view.environment}")
         for step, attempt in _ended(view, seen):
             click.echo(_line(step, attempt))
+        if view.held and not view.is_finished and "held" not in seen:
+            seen.add("held")
+            click.echo(f"  {clean(cap(view.held, view.environment))}")
         for step, attempt in _held_up(view, seen):
             click.echo(f"{_line(step, attempt)}: {clean(attempt.reason['text'])}")
     if view is not None:

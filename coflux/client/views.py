@@ -90,6 +90,8 @@ class RunView(_View, frozen=True):
     groups: Any = None
     #: Targets of which more than one version of the code ran.
     mixed_code: tuple[str, ...] = ()
+    #: The cap that holds it back (SC-9): {"setting", "value"}.
+    held: dict[str, Any] | None = None
     #: Who wants it kept for ever, and since when: {"by", "at"}.
     pinned: dict[str, Any] | None = None
 

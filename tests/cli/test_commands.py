@@ -172,6 +172,14 @@ def test_a_server_that_is_not_there_exits_with_3(coflux: Coflux) -> None:
 # --- runs -------------------------------------------------------------------------------------
 
 
+def test_a_run_at_a_cap_says_so_and_how_it_is_raised_SC_9(puppet: Puppet, coflux: Coflux) -> None:
+    view = run_view("running", attempt(1, "running"))
+    puppet.on("GET", "/runs/R1", {**view, "held": {"setting": "run_steps", "value": 11}})
+    shown = " ".join(coflux("runs", "inspect", "R1").out.split())
+    assert "held: it would come to run_steps 11; raise it with" in shown
+    assert "`coflux env settings default --set run_steps=22`, or cancel the run" in shown
+
+
 def test_runs_are_listed_with_their_status(puppet: Puppet, coflux: Coflux) -> None:
     found = [{"run": "R1", "target": "repo/report", "environment": "default",
               "status": "failed", "created_at": 0}]  # fmt: skip

@@ -6,6 +6,7 @@ from coflux.model import Returned, TimedOut
 from coflux.server.core import changes as c
 from coflux.server.core import effects as fx
 from coflux.server.core import events as e
+from coflux.server.views import lists
 from tests.core.given import World, call, value
 
 
@@ -159,9 +160,13 @@ class TestRunCaps:
             depth += 1
         assert depth == 2
         assert world.of(run).run.held == ("depth", 5)
+        # Nothing of that run is queued: whoever asked says what is the matter (SC-11).
+        assert world.reason(run).code == "cap"
+        assert [e.id for e in lists.queued(world.machine, world.state.environments)] == [run]
         world.cancel("R1")
         assert world.run_status("R1") == "cancelled"
         assert all(r.held is None for r in world.state.runs.values())
+        assert not list(lists.queued(world.machine, world.state.environments))
 
     def test_a_held_run_is_held_after_a_restart(self, world: World) -> None:
         """SC-9, SE-10: the request comes again and waits again."""

@@ -156,6 +156,11 @@ class TestLimits:
             return any(stack.client().inspect(each["run"]).get("held") for each in runs)
 
         until(held, "a run is held")
+        (told,) = stack.client().queue()
+        assert told["reason"]["code"] == "cap"
+        assert "raise it with `coflux env settings default" in told["reason"]["text"]
+        asking = told["execution"].partition(":")[0]
+        assert "held: it would come to depth 7" in stack.cli("runs", "inspect", asking).out
         stack.client().run(run).cancel()
         until(lambda: stack.client().run(run).status == "cancelled", "it is cancelled")
         stack.cli("env", "settings", "default", "--reset", "depth")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from coflux.model import Suspended
+from coflux.server.core.agenda import Agenda
 from coflux.server.core.changes import RunHeld
 from coflux.server.core.entities import Execution, Run, Session
 from coflux.server.core.events import StepsRequested
@@ -70,6 +71,17 @@ def hold(turn: Turn, event: StepsRequested, parent: Execution, cap: Cap) -> None
         if execution.id in turn.agenda.ready:
             turn.agenda.unready(execution)
             keep(turn, execution)
+
+
+def is_asking(agenda: Agenda, execution: Execution) -> bool:
+    """Whether a submission of running code waits for its answer until its run is released."""
+    held = agenda.held_requests.get(execution.run.id, {})
+    return execution.result is None and any(id == execution.id for id, _ in held)
+
+
+def asking(agenda: Agenda) -> list[str]:
+    """The executions whose submissions wait so."""
+    return list(dict.fromkeys(id for held in agenda.held_requests.values() for id, _ in held))
 
 
 def keep(turn: Turn, execution: Execution) -> None:

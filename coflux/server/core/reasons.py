@@ -35,12 +35,14 @@ class Reason(Record):
 def reason(state: State, agenda: Agenda, execution: Execution, now: int) -> Reason:
     """The first reason that applies to a queued execution; `now` in ms UTC.
 
-    Of one that waits in a process: what it waits for.
+    Of one that waits in a process: what it waits for; of one whose submissions are held (SC-9): the
+    cap.
     """
     if execution.status is Status.WAITING:
         handles = dict.fromkeys(h for wait in execution.waits.values() for h in wait.left)
         return _awaits(list(handles), any(wait.first for wait in execution.waits.values()))
-    found = _first(state, agenda, execution, now)
+    held = _capped(state, execution) if caps.is_asking(agenda, execution) else None
+    found = held or _first(state, agenda, execution, now)
     if found.code not in _OF_AGENTS:
         return found
     hint, data = launches.hint(state, scheduling.lane_key(execution), now)

@@ -87,7 +87,8 @@ class Supervised:
         if self.state == "failed":
             return Unavailable(
                 f"Project {self.project!r} has failed{reason}; it is tried again every"
-                f" {WINDOW:.0f} s. See {self.directory.name}/process.log in the data directory."
+                f" {WINDOW:.0f} s. See projects/{self.directory.name}/process.log in the data"
+                " directory."
             )
         return Unavailable(f"Project {self.project!r} is starting{reason}; send it again.")
 

@@ -21,7 +21,6 @@ from coflux.server.core import effects as fx
 from coflux.server.core import events as e
 from coflux.server.core import sending
 from coflux.server.core.entities import Environment, Execution
-from coflux.server.core.statuses import Status
 from coflux.server.core.submission import nearest
 from coflux.server.project import (
     asset_operations,
@@ -340,7 +339,7 @@ async def list_queue(call: Call) -> Any:
     return [
         entry
         async for execution in bit_by_bit(every)
-        if execution.status is Status.QUEUED  # it may have gone out in the meantime
+        if lists.is_queued(machine, execution)  # it may have gone out in the meantime
         for entry in lists.show_queue(machine, [execution], call.orchestrator.now())
     ]
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from coflux.model import execution_id
+from coflux.server.core import caps
 from coflux.server.core import changes as c
-from coflux.server.core.statuses import Status
 from coflux.server.project.calls import Call
 from coflux.server.project.graph_feed import STIRRING
 from coflux.server.project.rounds import Rounds
@@ -58,7 +58,7 @@ class QueueFeed:
             return execution_id(change.run, change.step, 1)
         if isinstance(change, c.ExecutionCreated | c.Assigned | c.ResultRecorded):
             return change.execution
-        return "*" if isinstance(change, STIRRING) else None
+        return "*" if isinstance(change, STIRRING | c.RunHeld) else None
 
     def patch(self, parts: set[str]) -> list[Operation] | None:
         """The operations that bring a copy up to date, but for some reasons that may be old."""
@@ -67,7 +67,8 @@ class QueueFeed:
         if parts:
             self._queued.restart()
         operations: list[Operation] = []
-        for id in sorted((parts - {"*"}) | set(self._queued.take())):
+        held = caps.asking(self.call.orchestrator.machine.agenda) if parts else ()
+        for id in sorted({*(parts - {"*"}), *held, *self._queued.take()}):
             before = self.document.get(id)
             entry = self._look(id)
             if entry is None and before is not None:
@@ -85,8 +86,8 @@ class QueueFeed:
         execution = machine.state.executions.get(id)
         is_here = (
             execution is not None
-            and execution.status is Status.QUEUED
             and execution.environment in self._wanted
+            and lists.is_queued(machine, execution)
         )
         self._queued.set(id, is_here)
         if execution is None or not is_here:

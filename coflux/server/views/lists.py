@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from coflux.model import LogEntry, target_id
-from coflux.server.core import scheduling
+from coflux.server.core import caps, scheduling
 from coflux.server.core.entities import Environment, Execution, Session
 from coflux.server.core.machine import Machine
 from coflux.server.core.reasons import reason
@@ -72,14 +72,19 @@ def show_reason(machine: Machine, execution: Execution, now: int) -> dict[str, A
 
 
 def queued(machine: Machine, environments: Iterable[str]) -> Iterator[Execution]:
-    """Queued executions of some environments."""
+    """Queued executions of some environments, and those whose submissions are held (SC-9)."""
     wanted = dict.fromkeys(environments)
-    return (
-        execution
-        for run in machine.state.runs.values()
-        for execution in run.unfinished.values()
-        if execution.status is Status.QUEUED and execution.environment in wanted
-    )
+    for run in machine.state.runs.values():
+        for execution in run.unfinished.values():
+            if execution.environment in wanted and is_queued(machine, execution):
+                yield execution
+
+
+def is_queued(machine: Machine, execution: Execution) -> bool:
+    """Whether it stands in the queue: itself, or with a submission that is held by a cap."""
+    if execution.status is Status.QUEUED:
+        return True
+    return execution.run.held is not None and caps.is_asking(machine.agenda, execution)
 
 
 def show_queue(machine: Machine, executions: Iterable[Execution], now: int) -> list[dict[str, Any]]:
