@@ -21,7 +21,7 @@ def agents(call: Invocation) -> None:
     rows = (
         (
             a["session"],
-            "connected" if a["connected"] else "away",
+            _state(a),
             f"{_count(a.get('running'))}/{a['concurrency']}",
             ", ".join(_repositories(a.get("targets"))) or "any (generic)",
             _tags(a.get("provides")),
@@ -47,6 +47,12 @@ def remarks(agent: dict[str, Any]) -> list[str]:
     """What an agent says of how it runs things, one line each."""
     found: dict[str, list[str]] = agent.get("remarks") or {}
     return [f"{repository}: {text}" for repository, texts in found.items() for text in texts]
+
+
+def _state(agent: dict[str, Any]) -> str:
+    if not agent["connected"]:
+        return "away"
+    return "draining" if agent.get("draining") else "connected"
 
 
 def _count(running: Any) -> int:

@@ -452,6 +452,8 @@ def test_agents_are_shown_with_tags(puppet: Puppet, coflux: Coflux) -> None:
              "accepts": {}}  # fmt: skip
     puppet.on("GET", "/agents", [agent])
     assert "S1       connected  1/6      repo          gpu:a" in coflux("agents").out
+    puppet.on("GET", "/agents", [{**agent, "draining": True}])
+    assert "S1       draining  1/6" in coflux("agents").out
 
 
 def test_the_cache_explains_itself_and_forgets(puppet: Puppet, coflux: Coflux) -> None:
