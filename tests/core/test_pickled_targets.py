@@ -148,3 +148,24 @@ def test_a_module_that_takes_a_notebooks_name_counts(world: World) -> None:
     module = world.agent("wf", "u")
     world.submit("wf")
     assert (world.the(fx.Execute).session, world.the(fx.Execute).pickle) == (module, None)
+
+
+def test_without_kernel_the_reason_names_what_could_take_over(world: World) -> None:
+    """CO-4, SC-11: not the nearest name, which would be of something else."""
+    session = kernel(world, "wf", python="3.11.7")
+    world.agent("wfx")
+    world.close(session)
+    run = world.submit("wf")
+    reason = world.reason(run)
+    assert (reason.code, reason.data["missing"], reason.data["python"]) == (
+        "agent",
+        "agent",
+        "3.11",
+    )
+    assert "a generic agent (`coflux agent` without repositories, with Python 3.11)" in reason.text
+    other = generic(world, python="3.12.1")
+    reason = world.reason(run)
+    assert (reason.data["missing"], reason.data["session"]) == ("python", other)
+    assert f"agent {other} has Python 3.12.1, and it needs 3.11" in reason.text
+    generic(world, python="3.11.2")
+    assert world.status(run) == "assigned"

@@ -209,7 +209,21 @@ def _nearest(state: State, key: LaneKey) -> tuple[str, dict[str, Any]]:
         if place in session.targets:
             data = {"missing": "connection", "session": session.id}
             return f"agent {session.id} hosts it and is not connected", data
+    if place in state.pickles.get(key.environment, {}):
+        return _generic(state.pickles[key.environment][place].python, connected)
     return _nearest_name(state, key, connected)
+
+
+def _generic(python: str, connected: list[Session]) -> tuple[str, dict[str, Any]]:
+    """What is missing for a target of a notebook, which any agent with its Python runs (CO-4)."""
+    wanted = ".".join(python.split(".")[:2])
+    other = next((s for s in connected if s.generic), None)
+    data: dict[str, Any] = {"missing": "agent", "python": wanted}
+    if other is not None:
+        data = {"missing": "python", "python": wanted, "session": other.id}
+        return f"agent {other.id} has Python {other.python}, and it needs {wanted}", data
+    how = f"`coflux agent` without repositories, with Python {wanted}"
+    return f"it is of a notebook: its kernel runs it, or a generic agent ({how})", data
 
 
 def _nearest_name(
