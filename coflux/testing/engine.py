@@ -264,19 +264,23 @@ class Engine:
             head = f"run {run} cannot go on; nothing runs and nothing is due:"
         else:
             head = f"run {run} has not ended after a year of the engine's clock:"
-        lines = [head]
+        lines, lacks_code = [head], False
         for each in state.runs.values():
             for execution in each.unfinished.values():
                 call = execution.step.submission
                 what = f"{execution.id} {model.target_id(call.repository, call.target)}"
                 if execution.status == "queued":
-                    why = reason(state, self.machine.agenda, execution, self.now_ms).text
-                    lines.append(f"  {what} is queued: {why}")
+                    why = reason(state, self.machine.agenda, execution, self.now_ms)
+                    lines.append(f"  {what} is queued: {why.text}")
+                    lacks_code = lacks_code or why.code == "agent"
                 else:
-                    lines.append(f"  {what} is {execution.status}")
+                    lines.append(f"  {what} is {execution.status.value}")
         for asked in self.people.open():
             lines.append(f"  input {asked.id} is open: {asked.message!r}; engine.respond(…)")
-        lines.append("A target that is not in this process can be faked: engine.fake(target, …).")
+        if lacks_code:
+            lines.append(
+                "A target that is not in this process can be faked: engine.fake(target, …)."
+            )
         return "\n".join(lines)
 
     def _steps_of(self, id: str) -> list[Step]:

@@ -78,6 +78,7 @@ def test_a_stub_is_faked_by_object_or_name_and_otherwise_waited_for_in_vain(
     with pytest.raises(NothingLeft) as raised:
         engine.run(price, 10.0)
     assert "billing.rates/rate is queued: waits for an agent that hosts" in str(raised.value)
+    assert "can be faked: engine.fake(target, …)" in str(raised.value)
     engine.fake(rate, lambda country: {"NO": 0.5}[country])
     assert engine.run(price, 10.0) == 15.0
     engine.fake("billing.rates/rate", lambda country: 1.0)
@@ -452,8 +453,10 @@ def test_a_test_answers_later_and_sees_what_is_asked(engine: Engine) -> None:
 
 def test_a_question_that_nobody_answers_is_named(engine: Engine) -> None:
     run = engine.submit(shipping, 3)
-    with pytest.raises(NothingLeft, match=r"input R1/i1 is open: 'Ship 3 boxes\?'"):
+    with pytest.raises(NothingLeft, match=r"input R1/i1 is open: 'Ship 3 boxes\?'") as raised:
         run.result()
+    assert " is waiting\n" in str(raised.value)
+    assert "faked" not in str(raised.value)
     with pytest.raises(LookupError, match="no open question for 'other'"):
         engine.respond("other", 1)
     engine.dismiss("ship")
