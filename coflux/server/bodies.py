@@ -335,7 +335,7 @@ def _refusal(text: str, type: Any) -> InvalidRequest:
     given = _CHOICE.fullmatch(problem)
     choices = choices_at(type, path) if given else []
     if given and choices:
-        problem = f"{given['value'][:100]} is none of {', '.join(choices)}"
+        problem = f"{given['value'][:100]} is not one of {', '.join(choices)}"
     named = _NAMED.match(problem)
     field = f"{path}.{named['name']}" if named else path
     field = field.lstrip(".")

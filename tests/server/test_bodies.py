@@ -32,16 +32,16 @@ def test_a_field_that_does_not_fit_is_named_by_its_path_LI_1(
 @pytest.mark.parametrize(
     ("type", "body", "message"),
     [
-        (Rerun, {"code": "new"}, "'new' is none of current, original (at `code`)."),
+        (Rerun, {"code": "new"}, "'new' is not one of current, original (at `code`)."),
         (
             NewHook,
             {"name": "x", "kind": "command", "outcomes": ["failed", "late"]},
-            "'late' is none of succeeded, failed, cancelled (at `outcomes[1]`).",
+            "'late' is not one of succeeded, failed, cancelled (at `outcomes[1]`).",
         ),
         (
             NewRun,
             {"submission": {"repository": "r", "target": "t", "type": "job"}},
-            "'job' is none of workflow, task, sensor (at `submission.type`).",
+            "'job' is not one of workflow, task, sensor (at `submission.type`).",
         ),
         (
             NewRun,
@@ -53,7 +53,7 @@ def test_a_field_that_does_not_fit_is_named_by_its_path_LI_1(
                     "arguments": {"a": {"format": "zip"}},
                 }
             },
-            "'zip' is none of native, pickle, default (at `submission.arguments[...].format`).",
+            "'zip' is not one of native, pickle, default (at `submission.arguments[...].format`).",
         ),
     ],
 )
