@@ -75,7 +75,7 @@ def _parse(value: object, signature: inspect.Signature) -> Schedule:
         ("catch_up", schedule.catch_up, _CATCH_UP), ("overlap", schedule.overlap, _OVERLAP),
     ):  # fmt: skip
         if word not in words:
-            raise ValueError(f"schedule.{name} is {', '.join(words)}, not {word!r}")
+            raise ValueError(f"schedule.{name} must be one of {', '.join(words)}, not {word!r}")
     if schedule.name is not None and not isinstance(schedule.name, str):
         raise TypeError(f"schedule.name must be a string, not {schedule.name!r}")
     try:
