@@ -1,9 +1,11 @@
-"""What becomes of log lines when their store fails (LO-2, SE-9)."""
+"""What becomes of what cannot be stored: its process ends (LO-2, SE-9, SE-11)."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -36,3 +38,18 @@ def test_lines_that_cannot_be_kept_are_never_acknowledged_and_end_the_process(
         orchestrator.close()
 
     asyncio.run(scenario())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a Linux device")
+def test_a_process_whose_log_is_on_the_full_disk_ends_nevertheless_SE_11() -> None:
+    """Else it goes on with changes in memory that no disk has, and acknowledges what follows."""
+    code = (
+        "from coflux.server.project.process import _die\n"
+        "try: _die(OSError('database or disk is full'), [])\n"
+        "finally: print('went on')"
+    )
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=full, timeout=60
+        )
+    assert (ended.returncode, ended.stdout) == (70, b"")

@@ -151,6 +151,7 @@ async def cancel(call: Call) -> Any:
 
 async def rerun(call: Call) -> Any:
     found, execution = call.find_execution(call.path["id"], call.body.environment)
+    call.project.check_space()
     await asyncio.to_thread(_check_stored, call, sending.arguments(found.state, execution))
     body = call.body
     submitted = await call.ask(

@@ -108,11 +108,14 @@ async def _serve(name: str, directory: Path, socket_path: str, linger_s: float) 
 
 def _die(error: BaseException, changes: list[Change]) -> None:
     """Memory and disk may differ: say what led here, and start again from the disk."""
-    traceback.print_exception(type(error), error, error.__traceback__)
-    for change in changes[-STORY:]:
-        print(f"  {change}", file=sys.stderr)  # noqa: T201 - as the traceback
-    sys.stderr.flush()
-    os._exit(70)
+    try:
+        traceback.print_exception(type(error), error, error.__traceback__)
+        for change in changes[-STORY:]:
+            print(f"  {change}", file=sys.stderr)  # noqa: T201 - as the traceback
+        sys.stderr.flush()
+    finally:
+        # Also where it cannot be said, as the log is on the disk that is full (SE-11).
+        os._exit(70)
 
 
 if __name__ == "__main__":
