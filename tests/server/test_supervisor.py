@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -39,3 +41,17 @@ def test_a_stop_that_comes_with_the_readiness_of_the_process_ends_it(
     monkeypatch.setattr(Child, "start", deaf)
     asyncio.run(story())
     assert not any(psutil.pid_exists(child.pid) for child in children)
+
+
+def test_a_project_that_does_not_run_as_the_disk_is_full_says_so_SE_11(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own log is on that disk, and may be empty."""
+    supervised = Supervised("default", FAKE, tmp_path, tmp_path / "socket")
+    supervised.state, supervised.reason = "failed", "it ended with code 1"
+    assert "has failed (it ended with code 1)" in str(supervised.unavailable())
+    usage = SimpleNamespace(free=3 * 2**20, total=10**12)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    told = str(supervised.unavailable())
+    assert told.startswith("The disk of the server is full (3 MiB left), so project 'default' does")
+    assert "free some space" in told

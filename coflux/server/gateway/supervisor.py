@@ -16,6 +16,7 @@ from typing import Literal
 
 from coflux.errors import Unavailable
 from coflux.server.gateway.child import Child
+from coflux.server.space import shortage
 
 State = Literal["idle", "starting", "running", "restarting", "failed"]
 
@@ -84,6 +85,13 @@ class Supervised:
     def unavailable(self) -> Unavailable:
         """What a request is told while there is no process to serve it."""
         reason = f" ({self.reason})" if self.reason else ""
+        # A process may be unable to say so: its log is on the same disk (SE-11).
+        full = shortage(self.directory) if self.directory.exists() else None
+        if full is not None:
+            return Unavailable(
+                f"{full}, so project {self.project!r} does not run{reason}; free some space. It is"
+                f" tried again every {WINDOW:.0f} s."
+            )
         if self.state == "failed":
             return Unavailable(
                 f"Project {self.project!r} has failed{reason}; it is tried again every"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import shutil
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,11 +29,10 @@ from coflux.server.project.hooks import Hooks
 from coflux.server.project.kept_graphs import KeptGraphs
 from coflux.server.project.orchestrator import Orchestrator
 from coflux.server.project.pools import Pools
+from coflux.server.space import shortage
 from coflux.server.views import lists, runs
 
 T = TypeVar("T")
-#: Bytes that stay free (section 32: 200 MB or 1 %, whichever is less).
-MINIMUM_FREE = 200 * 1000 * 1000
 _ID = re.compile(rf"(R[{SYMBOLS}]{{6,32}})(?::([1-9]\d{{0,8}})(?::([1-9]\d{{0,8}}))?)?")
 
 
@@ -77,12 +75,9 @@ class Project:
 
     def check_space(self) -> None:
         """Refuse new work while the disk is nearly full (SE-11)."""
-        usage = shutil.disk_usage(self.directory)
-        if usage.free < min(MINIMUM_FREE, usage.total // 100):
-            raise Unavailable(
-                f"The disk of the server is full ({usage.free // 2**20} MiB left); "
-                "free some space, then send the request again."
-            )
+        problem = shortage(self.directory)
+        if problem is not None:
+            raise Unavailable(f"{problem}; free some space, then send the request again.")
 
     async def wait_for_logs(self, run: str, seconds: float) -> None:
         """Until something of the run is logged, or the time is up."""
