@@ -58,7 +58,7 @@ class QueueFeed:
             return execution_id(change.run, change.step, 1)
         if isinstance(change, c.ExecutionCreated | c.Assigned | c.ResultRecorded):
             return change.execution
-        return "*" if isinstance(change, STIRRING | c.RunHeld) else None
+        return "*" if isinstance(change, (*STIRRING, c.RunHeld)) else None
 
     def patch(self, parts: set[str]) -> list[Operation] | None:
         """The operations that bring a copy up to date, but for some reasons that may be old."""
