@@ -11,6 +11,7 @@ from coflux.blobs import LocalBlobs
 from coflux.model import Returned, Submission, Value
 from coflux.server.access import Principal, Scope
 from coflux.server.core import changes as c
+from coflux.server.core import events as e
 from coflux.server.project import rounds
 from coflux.server.project.calls import Call, Project
 from coflux.server.project.feeds import AnyFeed, open_feed
@@ -119,3 +120,20 @@ def test_who_has_waited_longest_for_a_look_is_next() -> None:
     assert queue.take(9) == ["d", "e", "a", "b"]
     assert not queue.is_due
     assert len(queue) == 4
+
+
+def test_who_waits_because_the_run_is_held_comes_and_goes_with_that_SC_9(call: Call) -> None:
+    feed = opened(call, "queue")
+    first = f"{RUN}:1:1"
+    follow(call, feed, ACTIVE, c.Assigned(first, "Sbcdfgh", 8), c.Started(first, 9))
+    assert first not in feed.document
+    asked = e.StepsRequested(e.Code("Sbcdfgh", first, 1), ())
+    held_requests = call.orchestrator.machine.agenda.held_requests
+    held_requests[RUN] = {(first, 1): asked}
+    follow(call, feed, c.RunHeld(RUN, "run_steps", STEPS + 1, 10))
+    assert feed.document[first]["reason"]["code"] == "cap"
+    del held_requests[RUN]
+    operations = follow(call, feed, c.RunHeld(RUN, None, 0, 11))
+    while feed.has_more:
+        operations += feed.patch(set()) or []
+    assert ["del", [first]] in operations
