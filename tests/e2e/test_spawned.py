@@ -40,7 +40,9 @@ def test_metrics_progress_and_output_are_the_same(stack: Stack) -> None:
     run = stack.submit("numbers_of/bars", 4)
     assert stack.value(run) == 4
     metrics = until(lambda: stack.client().metrics(run)[0], "metrics")
-    assert {m["key"]: m["last"][1] for m in metrics} == {"progress": 4.0, "rows": 4.0}
+    assert {m["key"]: m["last"][1] for m in metrics} == {
+        "progress": 4.0, "progress 2": 3.0, "progress 3": 4.0, "rows": 4.0,
+    }  # fmt: skip
     assert [entry["text"] for entry in stack.logs(run)] == ["done"]
 
 
