@@ -9,23 +9,10 @@ from pathlib import Path
 import pytest
 from puppet_server import Puppet, start
 
-#: Files that take a minute or more, or nearly as long in a single test.
-LONGEST = {
-    "browser/test_big_runs", "documents/test_how_to", "documents/test_office",
-    "documents/test_tutorial", "e2e/test_collecting", "e2e/test_containers", "e2e/test_crashes",
-    "e2e/test_engine", "jupyter/test_idle", "jupyter/test_installed", "jupyter/test_lab_outages",
-    "jupyter/test_lingering", "jupyter/test_notebooks", "simulation/test_thousand_seeds",
-}  # fmt: skip
-
 
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are processors: there is always a test that waits for something."""
     return (os.cpu_count() or 1) + 1
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest begins first, so that nothing is left to wait for at the end."""
-    items.sort(key=lambda item: f"{item.path.parent.name}/{item.path.stem}" not in LONGEST)
 
 
 @pytest.fixture
