@@ -55,6 +55,7 @@ def tell(story: Coroutine[Any, Any, None]) -> None:
     asyncio.run(story)
 
 
+@pytest.mark.slow
 def test_the_next_server_takes_over_from_a_process_that_was_left(
     tmp_path: Path, folder: Path
 ) -> None:

@@ -44,6 +44,7 @@ def test_runs_may_be_removed_whatever_breaks(first: int) -> None:
         simulate(seed, database=seed % 3 == 0, collects=True, **others)
 
 
+@pytest.mark.slow
 def test_what_once_failed_does_not_fail_again() -> None:
     for seed in KNOWN:
         simulate(seed)
