@@ -94,7 +94,7 @@ def wait(condition: Any, what: str) -> Any:
         with contextlib.suppress(OSError, cf.CofluxError):
             if found := condition():
                 return found
-        time.sleep(0.05)
+        time.sleep(0.05)  # between two looks; there is a deadline
     raise TimeoutError(what)
 
 

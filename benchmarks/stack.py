@@ -72,7 +72,7 @@ class Stack:
         while not condition():
             if time.monotonic() > deadline:
                 raise TimeoutError("the stack did not start")
-            time.sleep(0.05)
+            time.sleep(0.05)  # between two looks; there is a deadline
 
     def __exit__(self, *exception: object) -> None:
         for process in reversed(self.processes):

@@ -213,6 +213,7 @@ def _is_model(kind: type) -> bool:
         isinstance(base, type)
         and issubclass(kind, base)
         and hasattr(base, "__pydantic_fields_set__")
+        # pydantic's models have both; the checker sees any type.
         and kind.__getstate__ is base.__getstate__  # type: ignore[attr-defined]
         and kind.__setstate__ is base.__setstate__  # type: ignore[attr-defined]
         and kind.__reduce_ex__ is object.__reduce_ex__

@@ -14,7 +14,6 @@ import sys
 import tarfile
 import tempfile
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import coflux
@@ -35,7 +34,7 @@ def is_possible() -> bool:
 
 
 class Engine:
-    """A running engine with one image, in which there is nothing. A context manager."""
+    """A running engine with one image, in which there is nothing; to be closed."""
 
     def __init__(self) -> None:
         # Not pytest's folder: the addresses of Unix sockets are short.
@@ -108,19 +107,6 @@ class Engine:
             self._process.wait(_END_S)
             self._log.close()
             shutil.rmtree(self.folder, ignore_errors=True)
-
-    def __enter__(self) -> Engine:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if error is not None:
-            sys.stderr.write(self.said())
-        self.close()
 
 
 def volumes(work: Path) -> str:

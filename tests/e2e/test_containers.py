@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ def engine() -> Iterator[Engine]:
         if os.environ.get("CI") == "true":
             pytest.fail("no container engine can be started; install docker.io, as root")
         pytest.skip("no container engine can be started here")
-    with Engine() as engine:
+    with closing(Engine()) as engine:
         yield engine
 
 

@@ -134,7 +134,7 @@ class Child:
 
     def leave(self) -> None:
         """Let the process go on without us; it hears that we are gone."""
-        transport: Any = self._process._transport  # type: ignore[attr-defined]
+        transport: Any = self._process._transport  # type: ignore[attr-defined]  # no public way
         # Closing a transport kills a process that is not known to have ended.
         transport.get_extra_info("subprocess").returncode = 0
         transport.close()
